@@ -1,0 +1,150 @@
+# andon: visual inspection for production lines.
+#
+#   make demo      install what is missing, build, classify the pictures in pipelines/demo
+#   make test      install what the tests need, build, run them all
+#   make           build the programs into build/bin
+#   make install   PREFIX=/usr/local DESTDIR=
+#
+# Switches: V=1 shows commands; SANITIZE=1 (address and undefined behaviour), SANITIZE=thread; B=DIR builds
+# elsewhere. A new source file needs no edit here: a folder's files belong to its program, tests/c/ROOM_x.c
+# is linked with ROOM, tests/fuzz/ROOM_x.c too.
+
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),@:,@echo "  $(1)")
+
+ifeq ($(SANITIZE),1)
+  B ?= build/asan
+  sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(SANITIZE),thread)
+  B ?= build/tsan
+  sanitize := -fsanitize=thread -fno-omit-frame-pointer
+endif
+B ?= build
+
+stages := capture preprocess infer sink
+rooms  := common $(stages)
+
+# One owner per library (the folder that may include its headers).
+packages := libzmq3-dev libmsgpack-dev libpng-dev libdeflate-dev libjpeg62-turbo-dev libblis-dev libprotobuf-c-dev \
+	protobuf-c-compiler libonnx-dev libsqlite3-dev libjansson-dev libsodium-dev gcc libc6-dev
+test_packages := bats bats-assert bats-support shellcheck sqlite3 jq clang clang-format libclang-rt-14-dev man-db procps \
+	python3-pil python3-numpy python3-zmq python3-msgpack python3-opencv
+libs_common     := -lzmq -lmsgpackc -lsodium -ljansson -lpthread -lm
+libs_capture    := -lpng -ljpeg -ldeflate
+libs_preprocess :=
+libs_infer      := -lprotobuf-c -lblis
+libs_sink       := -lsqlite3
+
+flags := -std=c11 -D_GNU_SOURCE -I. -I$(B)/gen -Wall -Wextra -Wshadow -ffp-contract=off -pthread -MMD -MP $(sanitize)
+
+sources_of = $(shell find $(1) -name '*.c' | LC_ALL=C sort)
+objects_of = $(patsubst %.c,$(B)/obj/%.o,$(call sources_of,$(1)))
+programs := $(stages:%=$(B)/bin/%)
+tests    := $(patsubst tests/c/%.c,$(B)/test/%,$(wildcard tests/c/*.c))
+fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
+mans     := $(stages:%=$(B)/man/andon-%.1)
+
+all: $(programs)
+
+# --- building ---------------------------------------------------------------------------------------
+
+$(B)/obj/%.o: %.c
+	$(call say,CC    $<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(flags) $(CFLAGS) -c -o $@ $<
+
+define room_rules
+$(B)/lib/$(1).a: $$(filter-out $(B)/obj/$(1)/main.o,$$(call objects_of,$(1)) $$(extra_$(1)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)ar rcs $$@ $$^
+endef
+$(foreach room,$(rooms),$(eval $(call room_rules,$(room))))
+
+$(programs): $(B)/bin/%: $(B)/obj/%/main.o $(B)/lib/%.a $(B)/lib/common.a
+	$(call say,LD    $@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(sanitize) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(libs_$*) $(libs_common)
+
+# ONNX's own description of its files, from Debian's libonnx-dev. (Debian ships the source of the
+# message types; only infer/onnx includes what comes of it.)
+$(B)/gen/onnx/onnx.pb-c.c: /usr/include/onnx/onnx.proto
+	$(call say,GEN   $@)
+	@mkdir -p $(@D)
+	$(Q)cd /usr/include && protoc-c --c_out=$(abspath $(B)/gen) onnx/onnx.proto
+$(B)/gen/onnx/onnx.pb-c.h: $(B)/gen/onnx/onnx.pb-c.c ;
+$(B)/obj/gen/onnx.pb-c.o: $(B)/gen/onnx/onnx.pb-c.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(flags) $(CFLAGS) -w -c -o $@ $<
+extra_infer = $(B)/obj/gen/onnx.pb-c.o
+$(call objects_of,infer): | $(B)/gen/onnx/onnx.pb-c.h
+
+$(B)/man/andon-%.1: $(B)/bin/%
+	@mkdir -p $(@D)
+	$(Q)$< --man >$@
+man: $(mans)
+
+# --- tests: the first word of a driver's name says which room it is linked with ----------------------
+
+room_of = $(firstword $(subst _, ,$(notdir $(1))))
+.SECONDEXPANSION:
+$(tests): $(B)/test/%: $(B)/obj/tests/c/%.o $$(B)/lib/$$(call room_of,$$*).a $(B)/lib/common.a
+	$(call say,LD    $@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(sanitize) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(libs_$(call room_of,$*)) $(libs_common)
+
+$(B)/test/link_sim: $(call objects_of,tests/sim) $(B)/lib/common.a
+	$(call say,LD    $@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(sanitize) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(libs_common)
+
+test-programs: all $(tests) $(if $(call sources_of,tests/sim),$(B)/test/link_sim)
+
+test: deps-test
+	$(Q)$(MAKE) --no-print-directory test-programs
+	$(Q)tests/run
+
+# Fuzz targets need clang; the whole room is built again with its instrumentation.
+fuzz:
+	$(Q)$(MAKE) --no-print-directory B=build/fuzz CC=clang fuzz-programs \
+		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all"
+	$(Q)tests/fuzz/run
+fuzz-programs: $(fuzzers)
+$(fuzzers): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $$(B)/lib/$$(call room_of,$$*).a $(B)/lib/common.a
+	$(call say,LD    $@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(libs_$(call room_of,$*)) $(libs_common)
+
+lint:
+	$(Q)clang-format --dry-run --Werror $(call sources_of,$(rooms) tests) $(shell find $(rooms) tests -name '*.h')
+	$(Q)shellcheck -x .ci/run tests/run $(shell find pipelines tests -name '*.sh')
+
+# --- the two commands, and what they need -----------------------------------------------------------
+
+deps:
+	$(Q)pipelines/install-packages.sh $(packages)
+deps-test:
+	$(Q)pipelines/install-packages.sh $(packages) $(test_packages)
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(B) pipelines/demo/run.sh
+
+install: all man
+	install -d $(DESTDIR)$(PREFIX)/lib/andon $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install $(programs) $(DESTDIR)$(PREFIX)/lib/andon
+	sed 's|@LIB@|$(PREFIX)/lib/andon|' pipelines/andon.sh >$(DESTDIR)$(PREFIX)/bin/andon
+	chmod 755 $(DESTDIR)$(PREFIX)/bin/andon
+	install -m 644 $(mans) $(DESTDIR)$(PREFIX)/share/man/man1
+
+clean:
+	rm -rf build
+
+.PHONY: all man test test-programs fuzz fuzz-programs lint deps deps-test demo install clean bench
+.DELETE_ON_ERROR:
+.SECONDARY:
+-include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
