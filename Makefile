@@ -121,7 +121,7 @@ $(fuzzers): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $$(B)/lib/$$(call room_of,$$*).
 
 lint:
 	$(Q)clang-format --dry-run --Werror $(call sources_of,$(rooms) tests) $(shell find $(rooms) tests -name '*.h')
-	$(Q)shellcheck -x .ci/run tests/run $(shell find pipelines tests -name '*.sh')
+	$(Q)shellcheck -x .ci/run tests/run tests/helper.bash $(shell find pipelines tests -name '*.sh')
 
 # --- the two commands, and what they need -----------------------------------------------------------
 
