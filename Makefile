@@ -41,9 +41,9 @@ libs_sink       := -lsqlite3
 
 flags := -std=c11 -D_GNU_SOURCE -I. -I$(B)/gen -Wall -Wextra -Wshadow -ffp-contract=off -pthread -MMD -MP $(sanitize)
 
-sources_of = $(shell find $(1) -name '*.c' | LC_ALL=C sort)
+sources_of = $(shell find $(1) -name "*.c" 2>/dev/null | LC_ALL=C sort)
 objects_of = $(patsubst %.c,$(B)/obj/%.o,$(call sources_of,$(1)))
-programs := $(stages:%=$(B)/bin/%)
+programs := $(patsubst %/main.c,$(B)/bin/%,$(wildcard $(stages:%=%/main.c)))
 tests    := $(patsubst tests/c/%.c,$(B)/test/%,$(wildcard tests/c/*.c))
 fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 mans     := $(stages:%=$(B)/man/andon-%.1)
