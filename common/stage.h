@@ -17,6 +17,7 @@
 #include "common/err.h"
 #include "common/frame.h"
 #include "common/option.h"
+#include "common/wire.h"
 
 struct stage;
 
@@ -25,14 +26,6 @@ struct stage_spec {
 	const struct option_row *options; /* the stage's own; shared ones are added */
 	bool pulls, pushes;
 	int operands_least, operands_most; /* -1: any number */
-};
-
-/* What a receiver needs of the frames it gets: travels upstream when the link comes up. */
-struct wants {
-	char recipe[1024]; /* canonical recipe (common/recipe.h), or "" for any */
-	enum dtype dtype;  /* DTYPE_NONE for any */
-	int rank;          /* of the tensor, 0 for any; a dimension of -1 takes any size */
-	int64_t shape[FRAME_RANK_MAX];
 };
 
 /* Parse the command line (--help, --version and mistakes end the program here). Opens no socket
