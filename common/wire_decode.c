@@ -1,0 +1,454 @@
+/* Bytes to headers, by the tables in wire_table.c; with wire_encode.c the only file that sees
+ * msgpack.h.
+ *
+ * Three steps, each of which can trust the one before: the size is bounded; the bytes are one
+ * well-formed value whose counts and depth are proven (wire_scan), so that msgpack-c allocates at
+ * most 24 bytes per byte received; and each key has the type and bounds of its row. */
+#include <math.h>
+#include <msgpack.h>
+#include <string.h>
+
+#include "common/wire_scan.h"
+#include "common/wire_table.h"
+
+/* A table and the structure that it describes; the header of a FRAME has two. */
+struct section {
+	const struct wire_row *rows;
+	void *base;
+	uint64_t seen; /* bit per row */
+	int next;      /* where the next key is looked for first: encoders keep the table's order */
+};
+
+static bool is_text(const msgpack_object *o, const char *text)
+{
+	return o->type == MSGPACK_OBJECT_STR && o->via.str.size == strlen(text) &&
+	       memcmp(o->via.str.ptr, text, o->via.str.size) == 0;
+}
+
+static int get_uint(const msgpack_object *o, uint64_t least, uint64_t most, uint64_t *value,
+		    struct err *e)
+{
+	if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 < least || o->via.u64 > most)
+		return err_set(e, "not a whole number from %llu to %llu", (unsigned long long)least,
+			       (unsigned long long)most);
+	*value = o->via.u64;
+	return 0;
+}
+
+static int get_int(const msgpack_object *o, int64_t least, int64_t most, int64_t *value,
+		   struct err *e)
+{
+	int64_t v;
+
+	if (o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+		v = o->via.i64;
+	else if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 <= INT64_MAX)
+		v = (int64_t)o->via.u64;
+	else
+		return err_set(e, "not a whole number from %lld to %lld", (long long)least,
+			       (long long)most);
+	if (v < least || v > most)
+		return err_set(e, "%lld is not from %lld to %lld", (long long)v, (long long)least,
+			       (long long)most);
+	*value = v;
+	return 0;
+}
+
+/* Text as it may be printed: what is not becomes '?', a NUL inside too. */
+static int get_text(const msgpack_object *o, size_t least, char *out, size_t most, struct err *e)
+{
+	char raw[WIRE_TEXT_MAX];
+
+	if (o->type != MSGPACK_OBJECT_STR)
+		return err_set(e, "not text");
+	size_t n = o->via.str.size;
+	if (n < least)
+		return err_set(e, "empty");
+	if (n >= most)
+		return err_set(e, "longer than %zu bytes", most - 1);
+	if (wire_plain(o->via.str.ptr, n)) {
+		memcpy(out, o->via.str.ptr, n);
+		out[n] = '\0';
+		return 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		raw[i] = o->via.str.ptr[i] ? o->via.str.ptr[i] : '?';
+	raw[n] = '\0';
+	err_clean(out, most, raw);
+	return 0;
+}
+
+static int get_word(const msgpack_object *o, const char *const *words, int other, uint64_t *value,
+		    struct err *e)
+{
+	if (o->type != MSGPACK_OBJECT_STR)
+		return err_set(e, "not text");
+	for (uint64_t i = 0; words[i]; i++)
+		if (words[i][0] && is_text(o, words[i])) {
+			*value = i;
+			return 0;
+		}
+	if (other < 0)
+		return err_set(e, "a word that is not known");
+	*value = (uint64_t)other;
+	return 0;
+}
+
+/* An array of count_least to count_most items: their number, or -1. */
+static int get_array(const msgpack_object *o, int count_least, int count_most, struct err *e)
+{
+	if (o->type != MSGPACK_OBJECT_ARRAY)
+		return err_set(e, "not an array");
+	if (o->via.array.size < (uint32_t)count_least || o->via.array.size > (uint32_t)count_most)
+		return err_set(e, "%u items, not %d to %d", o->via.array.size, count_least,
+			       count_most);
+	return (int)o->via.array.size;
+}
+
+static int get_shape(const msgpack_object *o, const struct wire_row *r, int64_t *sides,
+		     struct err *e)
+{
+	int rank = get_array(o, 0, FRAME_RANK_MAX, e);
+
+	for (int i = 0; i < rank; i++)
+		if (get_int(&o->via.array.ptr[i], r->least, (int64_t)r->most, &sides[i], e) < 0)
+			return -1;
+	return rank;
+}
+
+static int get_ranges(const msgpack_object *o, const struct wire_row *r,
+		      struct message_range *range, struct err *e)
+{
+	int n = get_array(o, (int)r->least, WIRE_RANGES_MAX, e);
+
+	for (int i = 0; i < n; i++) {
+		const msgpack_object *pair = &o->via.array.ptr[i];
+		if (get_array(pair, 2, 2, e) < 0 ||
+		    get_uint(&pair->via.array.ptr[0], 1, UINT64_MAX, &range[i].first, e) < 0 ||
+		    get_uint(&pair->via.array.ptr[1], range[i].first, UINT64_MAX, &range[i].last,
+			     e) < 0)
+			return -1;
+	}
+	return n;
+}
+
+static int get_times(const msgpack_object *o, struct frame_time *time, struct err *e)
+{
+	int n = get_array(o, 0, FRAME_TIMES_MAX, e);
+
+	for (int i = 0; i < n; i++) {
+		const msgpack_object *entry = &o->via.array.ptr[i];
+		if (get_array(entry, 3, 3, e) < 0 ||
+		    get_text(&entry->via.array.ptr[0], 0, time[i].stage, sizeof time[i].stage, e) <
+			0 ||
+		    get_int(&entry->via.array.ptr[1], INT64_MIN, INT64_MAX, &time[i].start_ns, e) <
+			0 ||
+		    get_int(&entry->via.array.ptr[2], INT64_MIN, INT64_MAX, &time[i].duration_ns,
+			    e) < 0)
+			return -1;
+	}
+	return n;
+}
+
+static int get_meta_value(const msgpack_object *o, struct meta_item *item, struct err *e)
+{
+	switch (o->type) {
+	case MSGPACK_OBJECT_STR:
+		item->kind = META_TEXT;
+		return get_text(o, 0, item->as.text, sizeof item->as.text, e);
+	case MSGPACK_OBJECT_POSITIVE_INTEGER:
+	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+		item->kind = META_INT;
+		return get_int(o, INT64_MIN, INT64_MAX, &item->as.integer, e);
+	case MSGPACK_OBJECT_FLOAT32:
+	case MSGPACK_OBJECT_FLOAT64:
+		item->kind = META_REAL;
+		item->as.real = o->via.f64;
+		return isfinite(o->via.f64) ? 0 : err_set(e, "not a finite number");
+	default:
+		return err_set(e, "neither text nor a number");
+	}
+}
+
+static int get_meta(const msgpack_object *o, struct meta_item *item, struct err *e)
+{
+	if (o->type != MSGPACK_OBJECT_MAP)
+		return err_set(e, "not a map");
+	if (o->via.map.size > FRAME_META_MAX)
+		return err_set(e, "more than %d items", FRAME_META_MAX);
+	int n = (int)o->via.map.size;
+	for (int i = 0; i < n; i++) {
+		const msgpack_object_kv *pair = &o->via.map.ptr[i];
+		if (get_text(&pair->key, 0, item[i].key, sizeof item[i].key, e) < 0)
+			return err_at(e, "a key");
+		for (int j = 0; j < i; j++)
+			if (strcmp(item[i].key, item[j].key) == 0)
+				return err_set(e, "'%s' twice", item[i].key);
+		if (get_meta_value(&pair->val, &item[i], e) < 0)
+			return err_at(e, "'%s'", item[i].key);
+	}
+	return n;
+}
+
+static int get_map(const msgpack_object *o, struct section *sections, int count,
+		   enum message_kind kind, struct err *e);
+
+static int get_totals(const msgpack_object *o, struct message_total *total, struct err *e)
+{
+	int n = get_array(o, 0, WIRE_TOTALS_MAX, e);
+
+	for (int i = 0; i < n; i++) {
+		struct section s = { wire_total_rows, &total[i], 0, 0 };
+		memset(&total[i], 0, sizeof total[i]);
+		if (get_map(&o->via.array.ptr[i], &s, 1, MESSAGE_UNKNOWN, e) < 0)
+			return -1;
+	}
+	return n;
+}
+
+static int get_list(const msgpack_object *o, const struct wire_row *r, void *base, struct err *e)
+{
+	void *at = (char *)base + r->offset;
+	int n = r->type == WIRE_SHAPE    ? get_shape(o, r, (void *)((char *)base + r->count), e)
+		: r->type == WIRE_RANGES ? get_ranges(o, r, at, e)
+		: r->type == WIRE_TIMES  ? get_times(o, at, e)
+		: r->type == WIRE_META   ? get_meta(o, at, e)
+					 : get_totals(o, at, e);
+
+	if (n < 0)
+		return -1;
+	memcpy((char *)base + (r->type == WIRE_SHAPE ? r->offset : r->count), &n, sizeof n);
+	return 0;
+}
+
+static void store(const struct wire_row *r, void *base, uint64_t value)
+{
+	char *at = (char *)base + r->offset;
+	uint32_t narrow = (uint32_t)value;
+
+	if (r->width == sizeof value)
+		memcpy(at, &value, sizeof value);
+	else
+		memcpy(at, &narrow, sizeof narrow);
+}
+
+static int get_number(const msgpack_object *o, const struct wire_row *r, void *base, struct err *e)
+{
+	uint64_t value = 0;
+	int64_t with_sign = 0;
+
+	if (r->type == WIRE_INT) {
+		if (get_int(o, r->least, (int64_t)r->most, &with_sign, e) < 0)
+			return -1;
+		value = (uint64_t)with_sign;
+	} else if (r->type == WIRE_WORD) {
+		if (get_word(o, r->words, r->other, &value, e) < 0)
+			return -1;
+	} else if (get_uint(o, (uint64_t)r->least, r->most, &value, e) < 0) {
+		return -1;
+	}
+	store(r, base, value);
+	return 0;
+}
+
+static int get_status(const msgpack_object *o, struct message *m, struct err *e)
+{
+	uint64_t status = 0;
+
+	if (get_word(o, wire_statuses, -1, &status, e) < 0)
+		return -1;
+	m->dropped = status == WIRE_STATUS_DROP;
+	m->frame->status = m->dropped ? FRAME_ERROR : (enum frame_status)status;
+	return 0;
+}
+
+static int get_value(const msgpack_object *o, const struct wire_row *r, void *base, struct err *e)
+{
+	void *at = (char *)base + r->offset;
+	struct section wants = { wire_wants_rows, at, 0, 0 };
+	struct message *m = base;
+
+	switch (r->type) {
+	case WIRE_UINT:
+	case WIRE_INT:
+	case WIRE_WORD:
+		return get_number(o, r, base, e);
+	case WIRE_BOOL:
+		if (o->type != MSGPACK_OBJECT_BOOLEAN)
+			return err_set(e, "neither true nor false");
+		*(bool *)at = o->via.boolean;
+		return 0;
+	case WIRE_TEXT:
+		return get_text(o, (size_t)r->least, at, r->most, e);
+	case WIRE_ID:
+		if (o->type != MSGPACK_OBJECT_BIN || o->via.bin.size != r->most)
+			return err_set(e, "not %llu bytes of bin", (unsigned long long)r->most);
+		memcpy(at, o->via.bin.ptr, r->most);
+		return 0;
+	case WIRE_WANTS:
+		return get_map(o, &wants, 1, MESSAGE_UNKNOWN, e);
+	case WIRE_STATUS:
+		return get_status(o, m, e);
+	case WIRE_SIZE:
+		m->has_payload = true;
+		return get_uint(o, 0, r->most, &m->payload_size, e);
+	default:
+		return get_list(o, r, base, e);
+	}
+}
+
+/* The row of a key, or NULL. Looks from where the last search ended. */
+static const struct wire_row *find(struct section *s, const msgpack_object *key,
+				   enum message_kind kind)
+{
+	int i = s->next;
+
+	do {
+		const struct wire_row *r = &s->rows[i];
+		i = r->key ? i + 1 : 0;
+		if (r->key && wire_row_applies(r, kind) && is_text(key, r->key)) {
+			s->next = i;
+			return r;
+		}
+	} while (i != s->next);
+	return NULL;
+}
+
+static int get_pair(const msgpack_object_kv *pair, struct section *s, int count,
+		    enum message_kind kind, struct err *e)
+{
+	if (pair->key.type != MSGPACK_OBJECT_STR)
+		return err_set(e, "a key that is not text");
+	for (int i = 0; i < count; i++) {
+		const struct wire_row *r = find(&s[i], &pair->key, kind);
+		if (!r)
+			continue;
+		uint64_t bit = (uint64_t)1 << (r - s[i].rows);
+		if (s[i].seen & bit)
+			return err_set(e, "'%s' twice", r->key);
+		s[i].seen |= bit;
+		if (get_value(&pair->val, r, s[i].base, e) < 0)
+			return err_at(e, "'%s'", r->key);
+		return 0;
+	}
+	return 0;
+}
+
+static int get_map(const msgpack_object *o, struct section *sections, int count,
+		   enum message_kind kind, struct err *e)
+{
+	if (o->type != MSGPACK_OBJECT_MAP)
+		return err_set(e, "not a map");
+	for (uint32_t i = 0; i < o->via.map.size; i++)
+		if (get_pair(&o->via.map.ptr[i], sections, count, kind, e) < 0)
+			return -1;
+	for (int i = 0; i < count; i++)
+		for (const struct wire_row *r = sections[i].rows; r->key; r++)
+			if (r->required && wire_row_applies(r, kind) &&
+			    !(sections[i].seen >> (r - sections[i].rows) & 1))
+				return err_set(e, "'%s' is missing", r->key);
+	return 0;
+}
+
+/* The value of a key of the header, NULL if there is none, -1 if there are two. */
+static int lookup(const msgpack_object *header, const char *key, const msgpack_object **value,
+		  struct err *e)
+{
+	*value = NULL;
+	for (uint32_t i = 0; i < header->via.map.size; i++) {
+		if (!is_text(&header->via.map.ptr[i].key, key))
+			continue;
+		if (*value)
+			return err_set(e, "'%s' twice", key);
+		*value = &header->via.map.ptr[i].val;
+	}
+	return 0;
+}
+
+static int get_kind(const msgpack_object *header, enum message_kind *kind, struct err *e)
+{
+	const msgpack_object *value;
+	uint64_t word = 0;
+
+	if (header->type != MSGPACK_OBJECT_MAP)
+		return err_set(e, "the header is not a map");
+	if (lookup(header, "kind", &value, e) < 0)
+		return -1;
+	if (!value)
+		return err_set(e, "'kind' is missing");
+	if (get_word(value, wire_kinds, MESSAGE_UNKNOWN, &word, e) < 0)
+		return err_at(e, "'kind'");
+	*kind = (enum message_kind)word;
+	return 0;
+}
+
+/* A HELLO of another version is read only as far as it takes to answer it. */
+static int get_version(const msgpack_object *header, struct message *m, bool *other, struct err *e)
+{
+	const msgpack_object *value;
+	uint64_t version = 0;
+
+	*other = false;
+	if (m->kind != MESSAGE_HELLO && m->kind != MESSAGE_WELCOME)
+		return 0;
+	if (lookup(header, "version", &value, e) < 0)
+		return -1;
+	if (!value)
+		return err_set(e, "'version' is missing");
+	if (get_uint(value, 1, UINT32_MAX, &version, e) < 0)
+		return err_at(e, "'version'");
+	m->as.hello.version = (uint32_t)version;
+	*other = version != WIRE_VERSION;
+	return 0;
+}
+
+static int get_header(const msgpack_object *header, struct message *m, struct err *e)
+{
+	struct section sections[2] = { { wire_message_rows, m, 0, 0 } };
+	bool other_version;
+
+	if (get_kind(header, &m->kind, e) < 0)
+		return -1;
+	if (m->kind == MESSAGE_UNKNOWN)
+		return 0;
+	if (get_version(header, m, &other_version, e) < 0)
+		return -1;
+	if (other_version)
+		return 0;
+	if (m->kind == MESSAGE_FRAME) {
+		m->frame = frame_new();
+		if (!m->frame)
+			return err_code(e, EX_TEMPFAIL, "no memory for a frame");
+		sections[1] = (struct section){ wire_frame_rows, m->frame, 0, 0 };
+	}
+	if (get_map(header, sections, m->frame ? 2 : 1, m->kind, e) < 0)
+		return -1;
+	return m->frame ? wire_check_frame(m, e) : 0;
+}
+
+int wire_decode(const void *bytes, size_t size, struct message *m, struct err *e)
+{
+	msgpack_unpacked unpacked;
+	size_t offset = 0;
+	int result = -1;
+
+	memset(m, 0, sizeof *m);
+	if (size > WIRE_HEADER_MAX)
+		return err_set(e, "a header of %zu bytes, at most %d are allowed", size,
+			       WIRE_HEADER_MAX);
+	if (wire_scan(bytes, size, WIRE_DEPTH_MAX, e) < 0)
+		return -1;
+	msgpack_unpacked_init(&unpacked);
+	if (msgpack_unpack_next(&unpacked, bytes, size, &offset) != MSGPACK_UNPACK_SUCCESS ||
+	    offset != size)
+		err_set(e, "the header is not MessagePack");
+	else
+		result = get_header(&unpacked.data, m, e);
+	msgpack_unpacked_destroy(&unpacked);
+	if (result < 0) {
+		if (m->kind != MESSAGE_UNKNOWN)
+			err_at(e, "%s", message_kind_name(m->kind));
+		message_clear(m);
+	}
+	return result;
+}

@@ -1,0 +1,135 @@
+/* The headers as data. A new key is one row here and one line in PROTOCOL.md. */
+#include "common/wire_table.h"
+
+#include <string.h>
+
+#define BIT(kind) (1u << MESSAGE_##kind)
+#define ANY (~0u)
+#define REST (ANY & ~BIT(HELLO) & ~BIT(REJECT)) /* what belongs to a session */
+#define GREETING (BIT(HELLO) | BIT(WELCOME))
+#define LIFE (BIT(PING) | BIT(PONG))
+#define AT(structure, field) \
+	.offset = offsetof(struct structure, field), .width = sizeof(((struct structure *)0)->field)
+
+const char *const wire_kinds[] = { "",      "HELLO", "WELCOME", "REJECT", "CREDIT",
+				   "FRAME", "WORK",  "ACK",     "NAK",    "PING",
+				   "PONG",  "EOS",   "EOS_ACK", "BYE",    NULL };
+const char *const wire_statuses[] = { "ok", "error", "dead", "drop", NULL };
+
+static const char *const codes[] = { "",     "version", "wants", "role",    "session",
+				     "busy", "bad",     "done",  "leaving", NULL };
+static const char *const roles[] = { "sender", "receiver", NULL };
+static const char *const whats[] = { "image", "tensor", "scores", NULL };
+static const char *const dtypes[] = { "",    "f32", "u8",   "i8",  "u16", "i16", "i32",
+				      "i64", "",    "bool", "f16", "f64", NULL };
+
+const struct wire_row wire_message_rows[] = {
+	{ "session", WIRE_UINT, true, REST, AT(message, session), .least = 1, .most = UINT64_MAX },
+	{ "session", WIRE_UINT, false, BIT(REJECT), AT(message, session), .most = UINT64_MAX },
+	{ "version", WIRE_UINT, true, GREETING, AT(message, as.hello.version), .most = UINT32_MAX },
+	{ "role", WIRE_WORD, true, GREETING, AT(message, as.hello.role), .words = roles,
+	  .other = -1 },
+	{ "stage", WIRE_TEXT, true, GREETING, AT(message, as.hello.stage), .least = 1,
+	  .most = WIRE_NAME_MAX },
+	{ "worker", WIRE_TEXT, false, GREETING, AT(message, as.hello.worker),
+	  .most = WIRE_NAME_MAX },
+	{ "instance", WIRE_ID, true, GREETING, AT(message, as.hello.instance), .most = 16 },
+	{ "max_frame", WIRE_UINT, true, GREETING, AT(message, as.hello.max_frame),
+	  .most = UINT64_MAX },
+	{ "heartbeat_ms", WIRE_UINT, true, GREETING, AT(message, as.hello.heartbeat_ms), .least = 1,
+	  .most = UINT32_MAX },
+	{ "wants", WIRE_WANTS, false, GREETING, AT(message, as.hello.wants) },
+	{ "upto", WIRE_UINT, true, BIT(CREDIT), AT(message, upto), .most = UINT64_MAX },
+	{ "link_seq", WIRE_UINT, true, BIT(FRAME) | BIT(WORK) | BIT(NAK), AT(message, link_seq),
+	  .least = 1, .most = UINT64_MAX },
+	{ "code", WIRE_WORD, true, BIT(REJECT) | BIT(NAK), AT(message, code), .words = codes,
+	  .other = CODE_BAD },
+	{ "code", WIRE_WORD, true, BIT(BYE), AT(message, code), .words = codes,
+	  .other = CODE_LEAVING },
+	{ "text", WIRE_TEXT, false, BIT(REJECT) | BIT(NAK), AT(message, as.text),
+	  .most = WIRE_TEXT_MAX },
+	{ "text", WIRE_TEXT, false, BIT(BYE), AT(message, as.ranges.text),
+	  .most = FRAME_REASON_MAX },
+	{ "ranges", WIRE_RANGES, true, BIT(ACK), AT(message, as.ranges.range),
+	  .count = offsetof(struct message, as.ranges.count), .least = 1 },
+	{ "ranges", WIRE_RANGES, false, BIT(BYE), AT(message, as.ranges.range),
+	  .count = offsetof(struct message, as.ranges.count) },
+	{ "state", WIRE_TEXT, false, LIFE, AT(message, as.state.state),
+	  .most = sizeof(((struct message_state *)0)->state) },
+	{ "queued", WIRE_UINT, false, LIFE, AT(message, as.state.queued), .most = UINT64_MAX },
+	{ "unacked", WIRE_UINT, false, LIFE, AT(message, as.state.unacked), .most = UINT64_MAX },
+	{ "in", WIRE_UINT, false, LIFE, AT(message, as.state.in), .most = UINT64_MAX },
+	{ "out", WIRE_UINT, false, LIFE, AT(message, as.state.out), .most = UINT64_MAX },
+	{ "ignored", WIRE_UINT, false, LIFE, AT(message, as.state.ignored), .most = UINT64_MAX },
+	{ "busy_ms", WIRE_UINT, false, LIFE, AT(message, as.state.busy_ms), .most = UINT64_MAX },
+	{ "id", WIRE_UINT, true, BIT(EOS) | BIT(EOS_ACK), AT(message, as.eos.id),
+	  .most = UINT64_MAX },
+	{ "more", WIRE_BOOL, false, BIT(EOS), AT(message, as.eos.more) },
+	{ "end", WIRE_BOOL, false, BIT(EOS), AT(message, as.eos.end) },
+	{ "totals", WIRE_TOTALS, false, BIT(EOS), AT(message, as.eos.total),
+	  .count = offsetof(struct message, as.eos.count) },
+	{ "status", WIRE_STATUS, true, BIT(FRAME), .offset = 0 },
+	{ "last", WIRE_UINT, false, BIT(FRAME), AT(message, last), .most = INT64_MAX },
+	{ "size", WIRE_SIZE, false, BIT(FRAME), .most = FRAME_PAYLOAD_MAX },
+	{ 0 },
+};
+
+const struct wire_row wire_frame_rows[] = {
+	{ "source", WIRE_TEXT, true, ANY, AT(frame, source), .least = 1, .most = FRAME_SOURCE_MAX },
+	{ "run", WIRE_UINT, true, ANY, AT(frame, run), .most = INT64_MAX },
+	{ "seq", WIRE_UINT, true, ANY, AT(frame, seq), .most = INT64_MAX },
+	{ "try", WIRE_INT, false, ANY, AT(frame, try), .most = INT32_MAX },
+	{ "reason", WIRE_TEXT, false, ANY, AT(frame, reason), .most = FRAME_REASON_MAX },
+	{ "what", WIRE_WORD, true, ANY, AT(frame, kind), .words = whats, .other = -1 },
+	{ "dtype", WIRE_WORD, false, ANY, AT(frame, dtype), .words = dtypes, .other = -1 },
+	{ "shape", WIRE_SHAPE, false, ANY, AT(frame, rank), .count = offsetof(struct frame, shape),
+	  .most = FRAME_PAYLOAD_MAX },
+	{ "captured", WIRE_INT, false, ANY, AT(frame, captured_ns), .least = INT64_MIN,
+	  .most = INT64_MAX },
+	{ "times", WIRE_TIMES, false, ANY, AT(frame, time),
+	  .count = offsetof(struct frame, time_count) },
+	{ "meta", WIRE_META, false, ANY, AT(frame, meta),
+	  .count = offsetof(struct frame, meta_count) },
+	{ 0 },
+};
+
+const struct wire_row wire_wants_rows[] = {
+	{ "recipe", WIRE_TEXT, false, ANY, AT(wants, recipe), .most = WIRE_RECIPE_MAX },
+	{ "dtype", WIRE_WORD, false, ANY, AT(wants, dtype), .words = dtypes, .other = -1 },
+	{ "shape", WIRE_SHAPE, false, ANY, AT(wants, rank), .count = offsetof(struct wants, shape),
+	  .least = -1, .most = FRAME_PAYLOAD_MAX },
+	{ 0 },
+};
+
+const struct wire_row wire_total_rows[] = {
+	{ "source", WIRE_TEXT, true, ANY, AT(message_total, source), .least = 1,
+	  .most = FRAME_SOURCE_MAX },
+	{ "run", WIRE_UINT, true, ANY, AT(message_total, run), .most = INT64_MAX },
+	{ "ended", WIRE_BOOL, false, ANY, AT(message_total, ended) },
+	{ "first", WIRE_UINT, false, ANY, AT(message_total, first), .most = INT64_MAX },
+	{ "emitted", WIRE_UINT, false, ANY, AT(message_total, emitted), .most = INT64_MAX },
+	{ "dropped", WIRE_UINT, false, ANY, AT(message_total, dropped), .most = INT64_MAX },
+	{ "dead", WIRE_UINT, false, ANY, AT(message_total, dead), .most = INT64_MAX },
+	{ "expected", WIRE_UINT, false, ANY, AT(message_total, expected), .most = INT64_MAX },
+	{ 0 },
+};
+
+const int wire_list_most[] = {
+	[WIRE_RANGES] = WIRE_RANGES_MAX,
+	[WIRE_TOTALS] = WIRE_TOTALS_MAX,
+	[WIRE_TIMES] = FRAME_TIMES_MAX,
+	[WIRE_META] = FRAME_META_MAX,
+};
+
+bool wire_row_applies(const struct wire_row *r, enum message_kind kind)
+{
+	return r->kinds >> kind & 1;
+}
+
+int wire_row_count(const struct wire_row *r, const void *base)
+{
+	int count;
+
+	memcpy(&count, (const char *)base + r->count, sizeof count);
+	return count;
+}
