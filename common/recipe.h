@@ -1,10 +1,11 @@
 /* The recipe: what a network wants of a picture, written once, as one line of KEY=VALUE words:
  *
- *   roi=none;color=rgb;depth=8;resize=short:256;interp=bilinear;antialias=1;crop=center:224x224;pad=0;
- *   scale=1/255;mean=0.485,0.456,0.406;std=0.229,0.224,0.225;layout=nchw;dtype=f32
+ *   resize=short:256;interp=bilinear;antialias=1;crop=center:224x224;color=rgb;scale=1/255;
+ *   mean=0.485,0.456,0.406;std=0.229,0.224,0.225;layout=nchw;dtype=f32
  *
- * The words may stand in any order; the work is always done in the order above. An open struct,
- * because it is data. preprocess/RECIPE.md explains every word. */
+ * and, where they are wanted, roi, pad and depth. The words may stand in any order; the work is
+ * always done in that of the struct. An open struct, because it is data. preprocess/RECIPE.md
+ * explains every word. */
 #ifndef COMMON_RECIPE_H
 #define COMMON_RECIPE_H
 
@@ -90,7 +91,8 @@ void recipe_init(struct recipe *r);
 int recipe_merge(struct recipe *r, const char *text, struct err *e);
 int recipe_check(struct recipe *r, struct err *e);
 
-/* The canonical text: every word, fixed order, shortest numbers. Equal recipes give equal text. */
+/* The canonical text of a checked recipe: fixed order, shortest numbers, every word that says
+ * something (roi, pad and depth only if they are not neutral). Equal recipes give equal text. */
 void recipe_format(const struct recipe *r, char text[RECIPE_TEXT_MAX]);
 
 /* SHA-256 of the canonical text. */
