@@ -382,16 +382,16 @@ static int get_kind(const msgpack_object *header, enum message_kind *kind, struc
 	return 0;
 }
 
-/* A HELLO of another version is read only as far as it takes to answer it. */
+/* A greeting of another version is read only as far as it takes to answer it. */
 static int get_version(const msgpack_object *header, struct message *m, bool *other, struct err *e)
 {
-	const msgpack_object *value;
+	const msgpack_object *value, *stage;
 	uint64_t version = 0;
 
 	*other = false;
 	if (m->kind != MESSAGE_HELLO && m->kind != MESSAGE_WELCOME)
 		return 0;
-	if (lookup(header, "version", &value, e) < 0)
+	if (lookup(header, "version", &value, e) < 0 || lookup(header, "stage", &stage, e) < 0)
 		return -1;
 	if (!value)
 		return err_set(e, "'version' is missing");
@@ -399,6 +399,20 @@ static int get_version(const msgpack_object *header, struct message *m, bool *ot
 		return err_at(e, "'version'");
 	m->as.hello.version = (uint32_t)version;
 	*other = version != WIRE_VERSION;
+	if (*other && (!stage || get_text(stage, 1, m->as.hello.stage, WIRE_NAME_MAX, NULL) < 0))
+		strcpy(m->as.hello.stage, "somebody");
+	return 0;
+}
+
+/* A message of the future is skipped, but it is a sign of life in its session. */
+static int get_stranger(const msgpack_object *header, struct message *m, struct err *e)
+{
+	const msgpack_object *session;
+
+	if (lookup(header, "session", &session, e) < 0)
+		return -1;
+	if (session && get_uint(session, 0, UINT64_MAX, &m->session, NULL) < 0)
+		m->session = 0;
 	return 0;
 }
 
@@ -410,7 +424,7 @@ static int get_header(const msgpack_object *header, struct message *m, struct er
 	if (get_kind(header, &m->kind, e) < 0)
 		return -1;
 	if (m->kind == MESSAGE_UNKNOWN)
-		return 0;
+		return get_stranger(header, m, e);
 	if (get_version(header, m, &other_version, e) < 0)
 		return -1;
 	if (other_version)
