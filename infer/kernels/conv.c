@@ -1,0 +1,108 @@
+/* Which kernel computes a convolution, and what they share: the table, the indirection. */
+#include "infer/kernels/conv_kernel.h"
+
+#include "infer/tensor.h" /* TENSOR_ALIGN */
+
+/* First that fits wins. By shape and by set only: never by time, never by batch. */
+static const struct conv_kernel *const table[] = { &conv_reference };
+
+void conv_choose(struct conv *c, enum kernel_set set, int lanes)
+{
+	for (size_t i = 0;; i++) {
+		const struct conv_kernel *k = table[i];
+		if ((k->sets & 1u << set) && (!k->fits || k->fits(c))) {
+			c->kernel_used = k;
+			k->measure(c, lanes);
+			return;
+		}
+	}
+}
+
+const char *conv_kernel_name(const struct conv *c)
+{
+	return c->kernel_used->name;
+}
+
+void conv_pack(struct conv *c, const float *weights, const float *bias, void *packed)
+{
+	c->packed = packed;
+	c->bias = bias != NULL;
+	c->kernel_used->pack(c, weights, bias, packed);
+}
+
+void conv_run(const struct conv *c, const float *x, const float *residual, float *y, void *work,
+	      struct crew *crew)
+{
+	c->kernel_used->run(c, x, residual, y, work, crew);
+}
+
+size_t conv_taps(const struct conv *c)
+{
+	return c->kernel[0] * c->kernel[1] * c->kernel[2];
+}
+
+size_t conv_pixels(const struct conv *c)
+{
+	return c->out[0] * c->out[1] * c->out[2];
+}
+
+size_t kernel_lines(size_t bytes)
+{
+	return (bytes + TENSOR_ALIGN - 1) / TENSOR_ALIGN * TENSOR_ALIGN;
+}
+
+/* Where tap (kd, kh, kw) of output pixel (d, h, w) looks; NULL over the edge. */
+static const float *tap_at(const struct conv *c, const float *x, const size_t o[3],
+			   const size_t k[3])
+{
+	size_t at = 0;
+
+	for (int a = 0; a < 3; a++) {
+		ptrdiff_t i = (ptrdiff_t)(o[a] * c->stride[a] + k[a] * c->dilation[a]) - c->pad[a];
+		if (i < 0 || (size_t)i >= c->in[a])
+			return NULL;
+		at = at * c->in[a] + (size_t)i;
+	}
+	return x + at * c->x_pitch;
+}
+
+void conv_rows(const struct conv *c, const float *x, size_t first, size_t count, const float *zeros,
+	       const float **rows)
+{
+	size_t k[3];
+
+	for (k[0] = 0; k[0] < c->kernel[0]; k[0]++)
+		for (k[1] = 0; k[1] < c->kernel[1]; k[1]++)
+			for (k[2] = 0; k[2] < c->kernel[2]; k[2]++) {
+				size_t o[3] = { first / c->out[2] / c->out[1],
+						first / c->out[2] % c->out[1], first % c->out[2] };
+				for (size_t i = 0; i < count; i++) {
+					const float *p = tap_at(c, x, o, k);
+					*rows++ = p ? p : zeros;
+					if (++o[2] < c->out[2])
+						continue;
+					o[2] = 0;
+					if (++o[1] == c->out[1]) {
+						o[1] = 0;
+						o[0]++;
+					}
+				}
+			}
+}
+
+void conv_cut(const struct conv *c, size_t panels, size_t block, struct conv_cut *cut)
+{
+	size_t pixels = conv_pixels(c);
+
+	cut->block = block < pixels ? block : pixels;
+	cut->blocks = (pixels + cut->block - 1) / cut->block;
+	/* A picture with few pixels is cut along its channels instead, into about eight tasks. */
+	cut->parts = cut->blocks * c->groups >= 8
+			 ? 1
+			 : (8 + cut->blocks * c->groups - 1) / (cut->blocks * c->groups);
+	if (cut->parts > panels)
+		cut->parts = panels;
+	cut->part = (panels + cut->parts - 1) / cut->parts;
+	cut->parts = (panels + cut->part - 1) / cut->part;
+	cut->tasks = c->n * c->groups * cut->blocks * cut->parts;
+}

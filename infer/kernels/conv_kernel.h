@@ -1,0 +1,43 @@
+/* What a convolution kernel gives to conv.c's table, and what several of them share. */
+#ifndef INFER_KERNELS_CONV_KERNEL_H
+#define INFER_KERNELS_CONV_KERNEL_H
+
+#include "infer/kernels/conv.h"
+
+struct conv_kernel {
+	const char *name;
+	unsigned sets; /* bits 1u << KERNELS_… in which it may be chosen */
+	/* Does it serve this shape? NULL: every shape. Must not look at c->n. */
+	bool (*fits)(const struct conv *c);
+	/* Set packed_bytes and work_bytes (lanes x what one lane needs). */
+	void (*measure)(struct conv *c, int lanes);
+	void (*pack)(const struct conv *c, const float *weights, const float *bias, void *packed);
+	void (*run)(const struct conv *c, const float *x, const float *residual, float *y,
+		    void *work, struct crew *crew);
+};
+
+extern const struct conv_kernel conv_reference, conv_blis, conv_igemm, conv_depthwise;
+
+/* Taps of the kernel window, and pixels of one output picture. */
+size_t conv_taps(const struct conv *c);
+size_t conv_pixels(const struct conv *c);
+
+/* For output pixels [first, first + count) of one picture x: rows[tap * count + i] points at the
+ * channel run that this tap of the window sees (group 0), or at zeros where it hangs over the edge;
+ * zeros must hold c->c elements. */
+void conv_rows(const struct conv *c, const float *x, size_t first, size_t count, const float *zeros,
+	       const float **rows);
+
+/* How a layer is cut into tasks: blocks of pixels of one picture (and one group), times parts of
+ * the output channels. Depends on the shape alone. */
+struct conv_cut {
+	size_t block, blocks; /* pixels a block, blocks a picture */
+	size_t part, parts;   /* column panels a task, parts */
+	size_t tasks;
+};
+void conv_cut(const struct conv *c, size_t panels, size_t block, struct conv_cut *cut);
+
+/* Bytes rounded up to whole cache lines. */
+size_t kernel_lines(size_t bytes);
+
+#endif

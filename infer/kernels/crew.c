@@ -1,0 +1,147 @@
+/* A small pool of threads. Work is cut into numbered tasks by the caller, whatever the number of
+ * lanes; a lane takes the next number until none is left. Layers are short (tens of microseconds),
+ * so idle lanes spin for a while before they sleep. */
+#include "infer/kernels/kernels.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define SPINS 20000 /* some tens of microseconds */
+
+struct lane {
+	struct crew *crew;
+	pthread_t thread;
+	int number;
+};
+
+struct crew {
+	int lanes; /* with the caller's own, number 0 */
+	struct lane *lane;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	unsigned job; /* grows by one with each job; read without the lock while spinning */
+	bool ending;
+	/* the present job */
+	void (*task)(void *context, size_t i, int lane);
+	void *context;
+	size_t count, next;
+	int busy; /* lanes, the caller's apart, that have not finished it */
+};
+
+static void work(struct crew *c, int lane)
+{
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&c->next, 1, __ATOMIC_RELAXED)) < c->count)
+		c->task(c->context, i, lane);
+}
+
+static unsigned wait_for_job(struct crew *c, unsigned seen)
+{
+	for (int i = 0; i < SPINS; i++) {
+		unsigned job = __atomic_load_n(&c->job, __ATOMIC_ACQUIRE);
+		if (job != seen)
+			return job;
+#ifdef __x86_64__
+		__builtin_ia32_pause();
+#endif
+	}
+	pthread_mutex_lock(&c->lock);
+	while (c->job == seen)
+		pthread_cond_wait(&c->wake, &c->lock);
+	seen = c->job;
+	pthread_mutex_unlock(&c->lock);
+	return seen;
+}
+
+static void *lane_main(void *argument)
+{
+	struct lane *l = argument;
+	struct crew *c = l->crew;
+
+	for (unsigned seen = 0;;) {
+		seen = wait_for_job(c, seen);
+		if (__atomic_load_n(&c->ending, __ATOMIC_ACQUIRE))
+			return NULL;
+		work(c, l->number);
+		__atomic_sub_fetch(&c->busy, 1, __ATOMIC_ACQ_REL);
+	}
+}
+
+static void post(struct crew *c)
+{
+	pthread_mutex_lock(&c->lock);
+	__atomic_add_fetch(&c->job, 1, __ATOMIC_RELEASE);
+	pthread_cond_broadcast(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+}
+
+struct crew *crew_new(int lanes)
+{
+	struct crew *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return NULL;
+	c->lanes = 1;
+	c->lane = calloc((size_t)(lanes > 1 ? lanes : 1), sizeof *c->lane);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->wake, NULL);
+	if (!c->lane) {
+		crew_free(&c);
+		return NULL;
+	}
+	for (int i = 1; i < lanes; i++) {
+		c->lane[i] = (struct lane){ .crew = c, .number = i };
+		if (pthread_create(&c->lane[i].thread, NULL, lane_main, &c->lane[i]) != 0) {
+			crew_free(&c);
+			return NULL;
+		}
+		c->lanes++;
+	}
+	return c;
+}
+
+void crew_free(struct crew **crew)
+{
+	struct crew *c = *crew;
+
+	*crew = NULL;
+	if (!c)
+		return;
+	__atomic_store_n(&c->ending, true, __ATOMIC_RELEASE);
+	post(c);
+	for (int i = 1; i < c->lanes; i++)
+		pthread_join(c->lane[i].thread, NULL);
+	pthread_cond_destroy(&c->wake);
+	pthread_mutex_destroy(&c->lock);
+	free(c->lane);
+	free(c);
+}
+
+int crew_lanes(const struct crew *c)
+{
+	return c ? c->lanes : 1;
+}
+
+void crew_run(struct crew *c, void (*task)(void *context, size_t i, int lane), void *context,
+	      size_t count)
+{
+	if (!c || c->lanes == 1 || count < 2) {
+		for (size_t i = 0; i < count; i++)
+			task(context, i, 0);
+		return;
+	}
+	c->task = task;
+	c->context = context;
+	c->count = count;
+	c->next = 0;
+	__atomic_store_n(&c->busy, c->lanes - 1, __ATOMIC_RELEASE);
+	post(c);
+	work(c, 0);
+	while (__atomic_load_n(&c->busy, __ATOMIC_ACQUIRE) > 0) {
+#ifdef __x86_64__
+		__builtin_ia32_pause();
+#endif
+	}
+}
