@@ -1,5 +1,5 @@
-/* Bytes to headers, by the tables in wire_table.c; with wire_encode.c the only file that sees
- * msgpack.h.
+/* Bytes to headers, by the tables in wire_table.c; with wire_get.c and wire_encode.c the only
+ * file that sees msgpack.h.
  *
  * Three steps, each of which can trust the one before: the size is bounded; the bytes are one
  * well-formed value whose counts and depth are proven (wire_scan), so that msgpack-c allocates at
@@ -8,6 +8,7 @@
 #include <msgpack.h>
 #include <string.h>
 
+#include "common/wire_get.h"
 #include "common/wire_scan.h"
 #include "common/wire_table.h"
 
@@ -19,99 +20,14 @@ struct section {
 	int next;      /* where the next key is looked for first: encoders keep the table's order */
 };
 
-static bool is_text(const msgpack_object *o, const char *text)
-{
-	return o->type == MSGPACK_OBJECT_STR && o->via.str.size == strlen(text) &&
-	       memcmp(o->via.str.ptr, text, o->via.str.size) == 0;
-}
-
-static int get_uint(const msgpack_object *o, uint64_t least, uint64_t most, uint64_t *value,
-		    struct err *e)
-{
-	if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 < least || o->via.u64 > most)
-		return err_set(e, "not a whole number from %llu to %llu", (unsigned long long)least,
-			       (unsigned long long)most);
-	*value = o->via.u64;
-	return 0;
-}
-
-static int get_int(const msgpack_object *o, int64_t least, int64_t most, int64_t *value,
-		   struct err *e)
-{
-	int64_t v;
-
-	if (o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-		v = o->via.i64;
-	else if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 <= INT64_MAX)
-		v = (int64_t)o->via.u64;
-	else
-		return err_set(e, "not a whole number from %lld to %lld", (long long)least,
-			       (long long)most);
-	if (v < least || v > most)
-		return err_set(e, "%lld is not from %lld to %lld", (long long)v, (long long)least,
-			       (long long)most);
-	*value = v;
-	return 0;
-}
-
-/* Text as it may be printed: what is not becomes '?', a NUL inside too. */
-static int get_text(const msgpack_object *o, size_t least, char *out, size_t most, struct err *e)
-{
-	char raw[WIRE_TEXT_MAX];
-
-	if (o->type != MSGPACK_OBJECT_STR)
-		return err_set(e, "not text");
-	size_t n = o->via.str.size;
-	if (n < least)
-		return err_set(e, "empty");
-	if (n >= most)
-		return err_set(e, "longer than %zu bytes", most - 1);
-	if (wire_plain(o->via.str.ptr, n)) {
-		memcpy(out, o->via.str.ptr, n);
-		out[n] = '\0';
-		return 0;
-	}
-	for (size_t i = 0; i < n; i++)
-		raw[i] = o->via.str.ptr[i] ? o->via.str.ptr[i] : '?';
-	raw[n] = '\0';
-	err_clean(out, most, raw);
-	return 0;
-}
-
-static int get_word(const msgpack_object *o, const char *const *words, int other, uint64_t *value,
-		    struct err *e)
-{
-	if (o->type != MSGPACK_OBJECT_STR)
-		return err_set(e, "not text");
-	for (uint64_t i = 0; words[i]; i++)
-		if (words[i][0] && is_text(o, words[i])) {
-			*value = i;
-			return 0;
-		}
-	if (other < 0)
-		return err_set(e, "a word that is not known");
-	*value = (uint64_t)other;
-	return 0;
-}
-
-/* An array of count_least to count_most items: their number, or -1. */
-static int get_array(const msgpack_object *o, int count_least, int count_most, struct err *e)
-{
-	if (o->type != MSGPACK_OBJECT_ARRAY)
-		return err_set(e, "not an array");
-	if (o->via.array.size < (uint32_t)count_least || o->via.array.size > (uint32_t)count_most)
-		return err_set(e, "%u items, not %d to %d", o->via.array.size, count_least,
-			       count_most);
-	return (int)o->via.array.size;
-}
-
 static int get_shape(const msgpack_object *o, const struct wire_row *r, int64_t *sides,
 		     struct err *e)
 {
-	int rank = get_array(o, 0, FRAME_RANK_MAX, e);
+	int rank = wire_get_array(o, 0, FRAME_RANK_MAX, e);
 
 	for (int i = 0; i < rank; i++)
-		if (get_int(&o->via.array.ptr[i], r->least, (int64_t)r->most, &sides[i], e) < 0)
+		if (wire_get_int(&o->via.array.ptr[i], r->least, (int64_t)r->most, &sides[i], e) <
+		    0)
 			return -1;
 	return rank;
 }
@@ -119,14 +35,14 @@ static int get_shape(const msgpack_object *o, const struct wire_row *r, int64_t 
 static int get_ranges(const msgpack_object *o, const struct wire_row *r,
 		      struct message_range *range, struct err *e)
 {
-	int n = get_array(o, (int)r->least, WIRE_RANGES_MAX, e);
+	int n = wire_get_array(o, (int)r->least, WIRE_RANGES_MAX, e);
 
 	for (int i = 0; i < n; i++) {
 		const msgpack_object *pair = &o->via.array.ptr[i];
-		if (get_array(pair, 2, 2, e) < 0 ||
-		    get_uint(&pair->via.array.ptr[0], 1, UINT64_MAX, &range[i].first, e) < 0 ||
-		    get_uint(&pair->via.array.ptr[1], range[i].first, UINT64_MAX, &range[i].last,
-			     e) < 0)
+		if (wire_get_array(pair, 2, 2, e) < 0 ||
+		    wire_get_uint(&pair->via.array.ptr[0], 1, UINT64_MAX, &range[i].first, e) < 0 ||
+		    wire_get_uint(&pair->via.array.ptr[1], range[i].first, UINT64_MAX,
+				  &range[i].last, e) < 0)
 			return -1;
 	}
 	return n;
@@ -134,17 +50,17 @@ static int get_ranges(const msgpack_object *o, const struct wire_row *r,
 
 static int get_times(const msgpack_object *o, struct frame_time *time, struct err *e)
 {
-	int n = get_array(o, 0, FRAME_TIMES_MAX, e);
+	int n = wire_get_array(o, 0, FRAME_TIMES_MAX, e);
 
 	for (int i = 0; i < n; i++) {
 		const msgpack_object *entry = &o->via.array.ptr[i];
-		if (get_array(entry, 3, 3, e) < 0 ||
-		    get_text(&entry->via.array.ptr[0], 0, time[i].stage, sizeof time[i].stage, e) <
-			0 ||
-		    get_int(&entry->via.array.ptr[1], INT64_MIN, INT64_MAX, &time[i].start_ns, e) <
-			0 ||
-		    get_int(&entry->via.array.ptr[2], INT64_MIN, INT64_MAX, &time[i].duration_ns,
-			    e) < 0)
+		if (wire_get_array(entry, 3, 3, e) < 0 ||
+		    wire_get_text(&entry->via.array.ptr[0], 0, time[i].stage, sizeof time[i].stage,
+				  e) < 0 ||
+		    wire_get_int(&entry->via.array.ptr[1], INT64_MIN, INT64_MAX, &time[i].start_ns,
+				 e) < 0 ||
+		    wire_get_int(&entry->via.array.ptr[2], INT64_MIN, INT64_MAX,
+				 &time[i].duration_ns, e) < 0)
 			return -1;
 	}
 	return n;
@@ -155,11 +71,11 @@ static int get_meta_value(const msgpack_object *o, struct meta_item *item, struc
 	switch (o->type) {
 	case MSGPACK_OBJECT_STR:
 		item->kind = META_TEXT;
-		return get_text(o, 0, item->as.text, sizeof item->as.text, e);
+		return wire_get_text(o, 0, item->as.text, sizeof item->as.text, e);
 	case MSGPACK_OBJECT_POSITIVE_INTEGER:
 	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
 		item->kind = META_INT;
-		return get_int(o, INT64_MIN, INT64_MAX, &item->as.integer, e);
+		return wire_get_int(o, INT64_MIN, INT64_MAX, &item->as.integer, e);
 	case MSGPACK_OBJECT_FLOAT32:
 	case MSGPACK_OBJECT_FLOAT64:
 		item->kind = META_REAL;
@@ -179,7 +95,7 @@ static int get_meta(const msgpack_object *o, struct meta_item *item, struct err 
 	int n = (int)o->via.map.size;
 	for (int i = 0; i < n; i++) {
 		const msgpack_object_kv *pair = &o->via.map.ptr[i];
-		if (get_text(&pair->key, 0, item[i].key, sizeof item[i].key, e) < 0)
+		if (wire_get_text(&pair->key, 0, item[i].key, sizeof item[i].key, e) < 0)
 			return err_at(e, "a key");
 		for (int j = 0; j < i; j++)
 			if (strcmp(item[i].key, item[j].key) == 0)
@@ -195,7 +111,7 @@ static int get_map(const msgpack_object *o, struct section *sections, int count,
 
 static int get_totals(const msgpack_object *o, struct message_total *total, struct err *e)
 {
-	int n = get_array(o, 0, WIRE_TOTALS_MAX, e);
+	int n = wire_get_array(o, 0, WIRE_TOTALS_MAX, e);
 
 	for (int i = 0; i < n; i++) {
 		struct section s = { wire_total_rows, &total[i], 0, 0 };
@@ -238,13 +154,13 @@ static int get_number(const msgpack_object *o, const struct wire_row *r, void *b
 	int64_t with_sign = 0;
 
 	if (r->type == WIRE_INT) {
-		if (get_int(o, r->least, (int64_t)r->most, &with_sign, e) < 0)
+		if (wire_get_int(o, r->least, (int64_t)r->most, &with_sign, e) < 0)
 			return -1;
 		value = (uint64_t)with_sign;
 	} else if (r->type == WIRE_WORD) {
-		if (get_word(o, r->words, r->other, &value, e) < 0)
+		if (wire_get_word(o, r->words, r->other, &value, e) < 0)
 			return -1;
-	} else if (get_uint(o, (uint64_t)r->least, r->most, &value, e) < 0) {
+	} else if (wire_get_uint(o, (uint64_t)r->least, r->most, &value, e) < 0) {
 		return -1;
 	}
 	store(r, base, value);
@@ -255,7 +171,7 @@ static int get_status(const msgpack_object *o, struct message *m, struct err *e)
 {
 	uint64_t status = 0;
 
-	if (get_word(o, wire_statuses, -1, &status, e) < 0)
+	if (wire_get_word(o, wire_statuses, -1, &status, e) < 0)
 		return -1;
 	m->dropped = status == WIRE_STATUS_DROP;
 	m->frame->status = m->dropped ? FRAME_ERROR : (enum frame_status)status;
@@ -279,7 +195,7 @@ static int get_value(const msgpack_object *o, const struct wire_row *r, void *ba
 		*(bool *)at = o->via.boolean;
 		return 0;
 	case WIRE_TEXT:
-		return get_text(o, (size_t)r->least, at, r->most, e);
+		return wire_get_text(o, (size_t)r->least, at, r->most, e);
 	case WIRE_ID:
 		if (o->type != MSGPACK_OBJECT_BIN || o->via.bin.size != r->most)
 			return err_set(e, "not %llu bytes of bin", (unsigned long long)r->most);
@@ -291,7 +207,7 @@ static int get_value(const msgpack_object *o, const struct wire_row *r, void *ba
 		return get_status(o, m, e);
 	case WIRE_SIZE:
 		m->has_payload = true;
-		return get_uint(o, 0, r->most, &m->payload_size, e);
+		return wire_get_uint(o, 0, r->most, &m->payload_size, e);
 	default:
 		return get_list(o, r, base, e);
 	}
@@ -306,7 +222,7 @@ static const struct wire_row *find(struct section *s, const msgpack_object *key,
 	do {
 		const struct wire_row *r = &s->rows[i];
 		i = r->key ? i + 1 : 0;
-		if (r->key && wire_row_applies(r, kind) && is_text(key, r->key)) {
+		if (r->key && wire_row_applies(r, kind) && wire_is_text(key, r->key)) {
 			s->next = i;
 			return r;
 		}
@@ -356,7 +272,7 @@ static int lookup(const msgpack_object *header, const char *key, const msgpack_o
 {
 	*value = NULL;
 	for (uint32_t i = 0; i < header->via.map.size; i++) {
-		if (!is_text(&header->via.map.ptr[i].key, key))
+		if (!wire_is_text(&header->via.map.ptr[i].key, key))
 			continue;
 		if (*value)
 			return err_set(e, "'%s' twice", key);
@@ -376,7 +292,7 @@ static int get_kind(const msgpack_object *header, enum message_kind *kind, struc
 		return -1;
 	if (!value)
 		return err_set(e, "'kind' is missing");
-	if (get_word(value, wire_kinds, MESSAGE_UNKNOWN, &word, e) < 0)
+	if (wire_get_word(value, wire_kinds, MESSAGE_UNKNOWN, &word, e) < 0)
 		return err_at(e, "'kind'");
 	*kind = (enum message_kind)word;
 	return 0;
@@ -395,11 +311,12 @@ static int get_version(const msgpack_object *header, struct message *m, bool *ot
 		return -1;
 	if (!value)
 		return err_set(e, "'version' is missing");
-	if (get_uint(value, 1, UINT32_MAX, &version, e) < 0)
+	if (wire_get_uint(value, 1, UINT32_MAX, &version, e) < 0)
 		return err_at(e, "'version'");
 	m->as.hello.version = (uint32_t)version;
 	*other = version != WIRE_VERSION;
-	if (*other && (!stage || get_text(stage, 1, m->as.hello.stage, WIRE_NAME_MAX, NULL) < 0))
+	if (*other &&
+	    (!stage || wire_get_text(stage, 1, m->as.hello.stage, WIRE_NAME_MAX, NULL) < 0))
 		strcpy(m->as.hello.stage, "somebody");
 	return 0;
 }
@@ -411,7 +328,7 @@ static int get_stranger(const msgpack_object *header, struct message *m, struct 
 
 	if (lookup(header, "session", &session, e) < 0)
 		return -1;
-	if (session && get_uint(session, 0, UINT64_MAX, &m->session, NULL) < 0)
+	if (session && wire_get_uint(session, 0, UINT64_MAX, &m->session, NULL) < 0)
 		m->session = 0;
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* Headers to bytes, by the tables in wire_table.c; with wire_decode.c the only file that sees
- * msgpack.h. Allocates nothing. */
+/* Headers to bytes, by the tables in wire_table.c; with wire_decode.c and wire_get.c the only
+ * file that sees msgpack.h. Allocates nothing. */
 #include <math.h>
 #include <msgpack.h>
 #include <string.h>
