@@ -1,0 +1,77 @@
+#include "preprocess/prep.h"
+
+#include <stdlib.h>
+
+#include "preprocess/geometry.h"
+#include "preprocess/picture.h"
+#include "preprocess/resample.h"
+#include "preprocess/tensor.h"
+
+struct prep {
+	struct recipe recipe;
+	char hash[HASH_HEX];
+	struct tensor_values values;
+	struct resampler *resampler;
+};
+
+struct prep *prep_new(const struct recipe *r, const struct kernels *kernels)
+{
+	struct prep *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return NULL;
+	p->recipe = *r;
+	recipe_hash(r, p->hash);
+	tensor_values_init(&p->values, r);
+	p->resampler = resampler_new(kernels);
+	if (!p->resampler)
+		prep_free(&p);
+	return p;
+}
+
+void prep_free(struct prep **p)
+{
+	if (*p)
+		resampler_free(&(*p)->resampler);
+	free(*p);
+	*p = NULL;
+}
+
+/* The frame's new shape and payload; the pixels must be held by somebody else. */
+static int make_tensor(struct prep *p, struct frame *f, const struct geometry *g, struct tensor *t,
+		       struct err *e)
+{
+	int64_t shape[4];
+
+	recipe_shape(&p->recipe, shape);
+	shape[p->recipe.layout == LAYOUT_NCHW ? 2 : 1] = g->y.side;
+	shape[p->recipe.layout == LAYOUT_NCHW ? 3 : 2] = g->x.side;
+	if (frame_shape(f, FRAME_TENSOR, p->recipe.dtype, 4, shape, e) < 0)
+		return -1;
+	t->values = &p->values;
+	t->width = g->x.side;
+	t->height = g->y.side;
+	t->data = f->payload->data;
+	return 0;
+}
+
+int prep_apply(struct prep *p, struct frame *f, struct err *e)
+{
+	struct picture in;
+	struct geometry g;
+	struct tensor t;
+
+	if (picture_of(&in, f, e) < 0 || geometry_of(&g, &p->recipe, in.width, in.height, e) < 0)
+		return -1;
+	struct buffer *pixels = buffer_ref(f->payload);
+	t.samples = picture_samples(&in, &p->recipe);
+	int result = make_tensor(p, f, &g, &t, e);
+	if (result == 0)
+		result = resampler_run(p->resampler, &in, &g, p->recipe.interp, &t, e);
+	if (result == 0) {
+		tensor_border(&t, &g);
+		frame_meta_text(f, "recipe_sha256", p->hash);
+	}
+	buffer_unref(&pixels);
+	return result;
+}
