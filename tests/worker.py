@@ -9,12 +9,8 @@ DTYPES = {"f32": "<f4", "u8": "u1", "i8": "i1", "u16": "<u2", "i16": "<i2", "i32
 
 class Link:
     def __init__(self, url, role):
-        self.url, self.role = url, role
-        self.connect()
-
-    def connect(self):
-        self.socket = ZMQ.socket(zmq.DEALER)
-        self.socket.connect(self.url)
+        self.url, self.role, self.socket = url, role, ZMQ.socket(zmq.DEALER)
+        self.socket.connect(url)
         self.hello()
 
     def hello(self):
@@ -31,7 +27,7 @@ class Link:
         """Looks after the session; the next message that matters beyond it: (kind, header, payload)."""
         if time.monotonic() - self.heard > (4 if self.session else 2):
             self.socket.close(0)
-            self.connect()
+            self.__init__(self.url, self.role)
         elif self.session and time.monotonic() - self.said > 1:
             self.say("PING")
         if self.socket.poll(0):
@@ -83,15 +79,13 @@ while True:
     elif kind == "CREDIT":
         down.room = max(down.room, m["upto"])
     elif kind == "ACK":
-        for n in [n for n in unacked if any(first <= n <= last for first, last in m["ranges"])]:
-            session, seq, *_ = unacked.pop(n)
+        acked = [n for n in unacked if any(first <= n <= last for first, last in m["ranges"])]
+        for session, seq, *_ in map(unacked.pop, acked):
             if session == up.session:
                 up.say("ACK", ranges=[[seq, seq]])
     elif kind == "EOS_ACK" and eos and eos["told"] == (down.session, m["id"]):
         up.say("EOS_ACK", id=eos["id"])
-        if eos["end"]:
-            sys.exit(up.say("BYE", code="done") or down.say("BYE", code="done"))
-        eos = None
+        eos = sys.exit(up.say("BYE", code="done") or down.say("BYE", code="done")) if eos["end"] else None
     while waiting and down.session and down.seq < down.room:
         down.seq, item = down.seq + 1, waiting.pop(0)
         unacked[down.seq] = item

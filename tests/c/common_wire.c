@@ -331,6 +331,9 @@ static void check_payload(void)
 	CHECK(wire_check_payload(&m, 60, &e) < 0, "payload that nobody named");
 	m.frame->status = FRAME_ERROR;
 	CHECK(wire_check_payload(&m, SIZE_MAX, &e) == 0, "%s", e.text);
+	m.has_payload = true;
+	CHECK(wire_check_payload(&m, 60, &e) == 0, "%s", e.text);
+	CHECK(wire_check_payload(&m, 61, &e) < 0, "an error row's payload of another size");
 	message_clear(&m);
 }
 
