@@ -179,7 +179,7 @@ enum { AT_MARKER, IN_SCAN };
 
 static bool stands_alone(uint8_t marker)
 {
-	return marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8);
+	return marker == 0x01 || (marker >= 0xd0 && marker <= 0xd9);
 }
 
 /* In entropy-coded data FF is followed by 0 or a restart marker, FF or the marker that ends it. */
@@ -211,8 +211,14 @@ static int walk_marker(struct extent *x, const uint8_t *bytes, size_t size, stru
 		return 0;
 	if (p[0] != 0xff)
 		return err_set(e, "JPEG: a marker is missing");
-	if (p[1] == 0xff || stands_alone(p[1]) || p[1] == 0xd9) {
-		x->at += p[1] == 0xff ? 1 : 2;
+	if (p[1] == 0xff) { /* fill byte */
+		x->at++;
+		return 1;
+	}
+	if (p[1] == 0xd8 && x->at > 0)
+		return err_set(e, "JPEG: the next picture begins before this one ends");
+	if (stands_alone(p[1])) {
+		x->at += 2;
 		return p[1] == 0xd9 ? 2 : 1;
 	}
 	if (left < 4)

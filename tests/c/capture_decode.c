@@ -1,6 +1,7 @@
 /* Decode the files named on the command line; one line each, tab-separated:
  * file, WIDTHxHEIGHT, channels, dtype, SHA-256 of the pixels (native endian); or file, "error", why.
- * --record: PNGs with libpng alone. --as-stored, --lenient: as capture has them. --repeat N: time. */
+ * --record: PNGs with libpng alone. --as-stored, --lenient: as capture has them. --repeat N: time.
+ * --dump DIR: the pixels of the n-th file go to DIR/n.raw. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 #include "common/hash.h"
 
 static bool record;
-static int repeat = 1;
+static int repeat = 1, number;
+static const char *dump;
 static struct decode_options options;
 
 static int decode(struct frame *f, const uint8_t *bytes, size_t size, struct err *e)
@@ -22,6 +24,14 @@ static void print(const char *path, const struct frame *f)
 {
 	char hex[HASH_HEX];
 
+	if (dump) {
+		char name[4096];
+		snprintf(name, sizeof name, "%s/%d.raw", dump, number);
+		FILE *out = fopen(name, "w");
+		if (!out || fwrite(f->payload->data, 1, f->payload->size, out) != f->payload->size)
+			exit(1);
+		fclose(out);
+	}
 	hash_bytes(f->payload->data, f->payload->size, hex);
 	printf("%s\t%lldx%lld\t%lld\t%s\t%s\n", path, (long long)f->shape[1],
 	       (long long)f->shape[0], (long long)f->shape[2], dtype_name(f->dtype), hex);
@@ -47,6 +57,7 @@ static void one(const char *path)
 	if (repeat > 1)
 		printf("%.2f ms\n", (double)(clock_mono_ns() - start) / 1e6 / repeat);
 	file_free(&file);
+	number++;
 }
 
 int main(int argc, char **argv)
@@ -60,6 +71,8 @@ int main(int argc, char **argv)
 			options.lenient = true;
 		else if (strcmp(argv[i], "--repeat") == 0 && i + 1 < argc)
 			repeat = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--dump") == 0 && i + 1 < argc)
+			dump = argv[++i];
 		else
 			one(argv[i]);
 	}

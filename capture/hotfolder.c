@@ -1,0 +1,350 @@
+/* inotify(7) tells of files that were closed after writing or moved in; a look through the folder
+ * finds those that were there before, and those of an overflowed queue. A file that is found by
+ * looking may still be written: a read lease is refused by the kernel as long as anybody has it open
+ * for writing. Where leases do not work (network, another owner), a file counts once it has not been
+ * changed for a while. inotify is silent about what other machines do on a network file system, so
+ * there the folder is looked through every second. */
+#include "capture/hotfolder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "capture/image/decode.h"
+#include "common/frame.h"
+#include "common/hash.h"
+
+#define QUIET_NS ((int64_t)2000000000)
+#define LOOK_AGAIN_NS ((int64_t)500000000)
+#define LOOK_NETWORK_NS ((int64_t)1000000000)
+
+struct waiting {
+	char *name;
+	bool told; /* by inotify: whole when that was said */
+};
+
+struct hotfolder {
+	int inotify, dir;
+	char *path;
+	struct waiting *queue; /* [head, tail) */
+	size_t head, tail, capacity;
+	uint64_t *seen; /* fingerprints of files told; open addressing, 0 is empty */
+	size_t seen_count, seen_capacity;
+	char *current;   /* name given out last */
+	int64_t look_ns; /* when to look through the folder again (monotonic); 0 never */
+	bool network, gone;
+};
+
+static int no_memory(struct err *e)
+{
+	return err_code(e, EX_TEMPFAIL, "no memory to watch the folder");
+}
+
+/* --- the files that were told ------------------------------------------------------------------ */
+
+static uint64_t fingerprint(const char *name, const struct stat *status)
+{
+	uint64_t facts[] = { (uint64_t)status->st_ino, (uint64_t)status->st_size,
+			     (uint64_t)status->st_mtim.tv_sec, (uint64_t)status->st_mtim.tv_nsec };
+	struct hash *h = hash_new();
+	char hex[HASH_HEX];
+
+	if (!h)
+		return 1;
+	hash_add(h, facts, sizeof facts);
+	hash_add(h, name, strlen(name));
+	hash_end(&h, hex);
+	return hash_number(hex);
+}
+
+/* The place of a fingerprint, or the empty one where it belongs. */
+static uint64_t *seen_place(uint64_t *table, size_t capacity, uint64_t print)
+{
+	size_t i = print & (capacity - 1);
+
+	while (table[i] != 0 && table[i] != print)
+		i = (i + 1) & (capacity - 1);
+	return &table[i];
+}
+
+static int seen_grow(struct hotfolder *h)
+{
+	size_t capacity = h->seen_capacity ? 2 * h->seen_capacity : 1024;
+	uint64_t *table = calloc(capacity, sizeof *table);
+
+	if (!table)
+		return -1;
+	for (size_t i = 0; i < h->seen_capacity; i++)
+		if (h->seen[i])
+			*seen_place(table, capacity, h->seen[i]) = h->seen[i];
+	free(h->seen);
+	h->seen = table;
+	h->seen_capacity = capacity;
+	return 0;
+}
+
+/* Remember; true if it was known already. */
+static bool see(struct hotfolder *h, const char *name, const struct stat *status)
+{
+	uint64_t print = fingerprint(name, status), *place;
+
+	if (2 * h->seen_count >= h->seen_capacity && seen_grow(h) < 0 &&
+	    h->seen_count + 1 >= h->seen_capacity)
+		return false;
+	place = seen_place(h->seen, h->seen_capacity, print);
+	if (*place == print)
+		return true;
+	*place = print;
+	h->seen_count++;
+	return false;
+}
+
+void hotfolder_seen(struct hotfolder *h, const char *name, const struct stat *status)
+{
+	see(h, name, status);
+}
+
+/* --- the queue --------------------------------------------------------------------------------- */
+
+static int push(struct hotfolder *h, const char *name, bool told, struct err *e)
+{
+	char *copy;
+
+	if (name[0] == '.' || !image_name(name))
+		return 0;
+	if (h->tail == h->capacity && h->head > 0) {
+		memmove(h->queue, h->queue + h->head, (h->tail - h->head) * sizeof *h->queue);
+		h->tail -= h->head;
+		h->head = 0;
+	}
+	if (h->tail == h->capacity) {
+		size_t capacity = h->capacity ? 2 * h->capacity : 64;
+		struct waiting *more = realloc(h->queue, capacity * sizeof *more);
+		if (!more)
+			return no_memory(e);
+		h->queue = more;
+		h->capacity = capacity;
+	}
+	copy = strdup(name);
+	if (!copy)
+		return no_memory(e);
+	h->queue[h->tail++] = (struct waiting){ copy, told };
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct waiting *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* Queue all names of the folder, in byte order. */
+static int look_through(struct hotfolder *h, struct err *e)
+{
+	int fd = openat(h->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	size_t before = h->tail - h->head;
+	int result = 0;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return err_code(e, EX_NOINPUT, "cannot read folder '%s': %s", h->path,
+				strerror(errno));
+	}
+	while (result == 0 && (entry = readdir(dir)))
+		result = push(h, entry->d_name, false, e);
+	closedir(dir);
+	if (h->tail > h->head + before)
+		qsort(h->queue + h->head + before, h->tail - h->head - before, sizeof *h->queue,
+		      by_name);
+	h->look_ns = h->network ? clock_mono_ns() + LOOK_NETWORK_NS : 0;
+	return result;
+}
+
+static int take_events(struct hotfolder *h, struct err *e)
+{
+	char events[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t size;
+
+	while ((size = read(h->inotify, events, sizeof events)) > 0)
+		for (char *at = events; at < events + size;) {
+			const struct inotify_event *event = (const void *)at;
+			at += sizeof *event + event->len;
+			if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED))
+				h->gone = true;
+			if (event->mask & IN_Q_OVERFLOW)
+				h->look_ns = clock_mono_ns();
+			if (event->len > 0 && push(h, event->name, true, e) < 0)
+				return -1;
+		}
+	return 0;
+}
+
+/* --- is it whole? ------------------------------------------------------------------------------ */
+
+static bool quiet(const struct stat *status)
+{
+	int64_t age = clock_real_ns() - (int64_t)status->st_mtim.tv_sec * 1000000000 -
+		      status->st_mtim.tv_nsec;
+
+	return age > QUIET_NS || age < -QUIET_NS; /* in the future: no help from that clock */
+}
+
+/* 1 nobody writes, 0 somebody does, -1 leases do not tell. */
+static int lease(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+		fcntl(fd, F_SETLEASE, F_UNLCK);
+		return 1;
+	}
+	return errno == EAGAIN ? 0 : -1;
+}
+
+static bool whole(struct hotfolder *h, int fd, const struct stat *status, bool told)
+{
+	int unwritten = lease(fd);
+
+	if (unwritten == 0)
+		return false; /* its closing will be told */
+	/* On a network file system a lease knows nothing of the other machines. */
+	if (quiet(status) || (!h->network && (told || unwritten == 1)))
+		return true;
+	h->look_ns = clock_mono_ns() + LOOK_AGAIN_NS;
+	return false;
+}
+
+/* Is the file there, whole, and new? A name that is no regular file is the reader's to refuse. */
+static bool ready(struct hotfolder *h, const struct waiting *w, struct stat *status)
+{
+	int fd = openat(h->dir, w->name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	bool is_file, is_ready;
+
+	if (fd < 0) /* one that may not be read is a part all the same */
+		return errno != ENOENT && fstatat(h->dir, w->name, status, 0) == 0 &&
+		       !S_ISDIR(status->st_mode) && !see(h, w->name, status);
+	is_file = fstat(fd, status) == 0 && S_ISREG(status->st_mode);
+	is_ready = is_file ? whole(h, fd, status, w->told) : !S_ISDIR(status->st_mode);
+	close(fd);
+	return is_ready && !see(h, w->name, status);
+}
+
+int hotfolder_next(struct hotfolder *h, const char **name, struct stat *status, struct err *e)
+{
+	if (take_events(h, e) < 0)
+		return -1;
+	if (h->look_ns > 0 && clock_mono_ns() >= h->look_ns && !h->gone && look_through(h, e) < 0)
+		return -1;
+	while (h->head < h->tail) {
+		struct waiting w = h->queue[h->head++];
+		bool is_ready = ready(h, &w, status);
+		free(h->current);
+		h->current = w.name;
+		*name = w.name;
+		if (is_ready)
+			return 1;
+	}
+	if (h->gone)
+		return err_code(e, EX_NOINPUT, "folder '%s' is gone", h->path);
+	return 0;
+}
+
+int hotfolder_fd(const struct hotfolder *h)
+{
+	return h->inotify;
+}
+
+int hotfolder_dir(const struct hotfolder *h)
+{
+	return h->dir;
+}
+
+int64_t hotfolder_wait_ms(const struct hotfolder *h)
+{
+	int64_t left = h->look_ns - clock_mono_ns();
+
+	if (h->look_ns == 0)
+		return -1;
+	return left > 0 ? left / 1000000 + 1 : 0;
+}
+
+/* --- opening and closing ----------------------------------------------------------------------- */
+
+static bool is_network(int fd)
+{
+	static const uint32_t types[] = { 0x6969 /* NFS */,        0xff534d42 /* CIFS */,
+					  0xfe534d42 /* SMB2 */,   0x517b /* SMB */,
+					  0x65735546 /* FUSE */,   0x01021997 /* 9p */,
+					  0x786f4256 /* vboxsf */, 0x00c36400 /* Ceph */ };
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+		if ((uint32_t)fs.f_type == types[i])
+			return true;
+	return false;
+}
+
+static int open_parts(struct hotfolder *h, const char *path, struct err *e)
+{
+	h->path = strdup(path);
+	if (!h->path)
+		return no_memory(e);
+	h->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (h->dir < 0)
+		return err_code(e, EX_NOINPUT, "cannot open folder '%s': %s", path,
+				strerror(errno));
+	h->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	/* Watch first, look then: what comes between is told twice and taken once. */
+	if (h->inotify < 0 || inotify_add_watch(h->inotify, path,
+						IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF |
+						    IN_MOVE_SELF | IN_ONLYDIR) < 0)
+		return err_code(e, EX_OSERR, "cannot watch folder '%s': %s", path, strerror(errno));
+	h->network = is_network(h->dir);
+	signal(SIGIO, SIG_IGN); /* a writer that meets our lease, which is gone at once */
+	return seen_grow(h) < 0 ? no_memory(e) : look_through(h, e);
+}
+
+struct hotfolder *hotfolder_open(const char *path, struct err *e)
+{
+	struct hotfolder *h = calloc(1, sizeof *h);
+
+	if (!h) {
+		no_memory(e);
+		return NULL;
+	}
+	h->inotify = h->dir = -1;
+	if (open_parts(h, path, e) < 0)
+		hotfolder_close(&h);
+	return h;
+}
+
+void hotfolder_close(struct hotfolder **h)
+{
+	struct hotfolder *gone = *h;
+
+	*h = NULL;
+	if (!gone)
+		return;
+	while (gone->head < gone->tail)
+		free(gone->queue[gone->head++].name);
+	free(gone->queue);
+	free(gone->seen);
+	free(gone->current);
+	free(gone->path);
+	if (gone->inotify >= 0)
+		close(gone->inotify);
+	if (gone->dir >= 0)
+		close(gone->dir);
+	free(gone);
+}
