@@ -42,7 +42,7 @@ libs_sink       := -lsqlite3
 flags := -std=c11 -D_GNU_SOURCE -I. -I$(B)/gen -Wall -Wextra -Wshadow -ffp-contract=off -pthread -MMD -MP $(sanitize)
 
 sources_of = $(shell find $(1) -name "*.c" 2>/dev/null | LC_ALL=C sort)
-objects_of = $(patsubst %.c,$(B)/obj/%.o,$(call sources_of,$(1)))
+objects_of = $(patsubst %.c,$(B)/obj/%.o,$(filter-out infer/kernels/isa/%,$(call sources_of,$(1))))
 programs := $(patsubst %/main.c,$(B)/bin/%,$(wildcard $(stages:%=%/main.c)))
 tests    := $(patsubst tests/c/%.c,$(B)/test/%,$(wildcard tests/c/*.c))
 fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
@@ -57,13 +57,6 @@ $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(flags) $(CFLAGS) -c -o $@ $<
 
-define room_rules
-$(B)/lib/$(1).a: $$(filter-out $(B)/obj/$(1)/main.o,$$(call objects_of,$(1)) $$(extra_$(1)))
-	@mkdir -p $$(@D)
-	@rm -f $$@
-	$$(Q)ar rcs $$@ $$^
-endef
-$(foreach room,$(rooms),$(eval $(call room_rules,$(room))))
 
 $(programs): $(B)/bin/%: $(B)/obj/%/main.o $(B)/lib/%.a $(B)/lib/common.a
 	$(call say,LD    $@)
@@ -80,13 +73,36 @@ $(B)/gen/onnx/onnx.pb-c.h: $(B)/gen/onnx/onnx.pb-c.c ;
 $(B)/obj/gen/onnx.pb-c.o: $(B)/gen/onnx/onnx.pb-c.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(flags) $(CFLAGS) -w -c -o $@ $<
-extra_infer = $(B)/obj/gen/onnx.pb-c.o
+extra_infer += $(B)/obj/gen/onnx.pb-c.o
 $(call objects_of,infer): | $(B)/gen/onnx/onnx.pb-c.h
 
 $(B)/man/andon-%.1: $(B)/bin/%
 	@mkdir -p $(@D)
 	$(Q)$< --man >$@
 man: $(mans)
+
+# Kernels in vector extensions are compiled once per instruction set and chosen at run time; the rest of
+# the program runs on any processor of the architecture.
+isas := base $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
+isa_flags_avx2   := -mavx2 -mfma
+isa_flags_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
+isa_sources := $(wildcard infer/kernels/isa/*.c)
+define isa_rules
+$(B)/obj/infer/kernels/isa/%.$(1).o: infer/kernels/isa/%.c
+	$$(call say,CC    $$< ($(1)))
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CPPFLAGS) $$(flags) $$(CFLAGS) -ffp-contract=fast -DISA=$(1) $$(isa_flags_$(1)) -c -o $$@ $$<
+extra_infer += $(isa_sources:%.c=$(B)/obj/%.$(1).o)
+endef
+$(foreach isa,$(isas),$(eval $(call isa_rules,$(isa))))
+
+define room_rules
+$(B)/lib/$(1).a: $$(filter-out $(B)/obj/$(1)/main.o,$$(call objects_of,$(1)) $$(extra_$(1)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)ar rcs $$@ $$^
+endef
+$(foreach room,$(rooms),$(eval $(call room_rules,$(room))))
 
 # --- tests: the first word of a driver's name says which room it is linked with ----------------------
 

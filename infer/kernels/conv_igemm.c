@@ -1,0 +1,231 @@
+/* Convolution as indirect matrix product (Dukhan, "The Indirect Convolution Algorithm", 2019): no
+ * im2col; pointers to the channels of each pixel and tap, a page of zeros for the padding. */
+#include <string.h>
+
+#include "infer/kernels/conv_kernel.h"
+#include "infer/kernels/gemm_kernel.h"
+#include "infer/kernels/igemm.h"
+#include "infer/kernels/isa.h"
+
+/* Pixels a task: with their window they should stay in L2. */
+#define BLOCK 96
+
+const struct igemm_isa *igemm_best(void)
+{
+#ifdef __x86_64__
+	if (isa_best() == ISA_AVX512)
+		return &igemm__avx512;
+	if (isa_best() == ISA_AVX2)
+		return &igemm__avx2;
+#endif
+	return &igemm__base;
+}
+
+static size_t panels_of(size_t columns)
+{
+	size_t cols = igemm_best()->cols;
+
+	return (columns + cols - 1) / cols;
+}
+
+/* Panels as igemm.h has them, from w(k, i), i over taps and depth. */
+static float *pack_panels(float *out, size_t columns, size_t sums, const float *bias,
+			  const float *w, ptrdiff_t k_stride,
+			  ptrdiff_t (*at)(const void *context, size_t i), const void *context)
+{
+	size_t cols = igemm_best()->cols;
+
+	for (size_t first = 0; first < columns; first += cols) {
+		size_t n = columns - first < cols ? columns - first : cols;
+		memset(out, 0, cols * (1 + sums) * sizeof *out);
+		if (bias)
+			memcpy(out, bias + first, n * sizeof *out);
+		out += cols;
+		for (size_t i = 0; i < sums; i++, out += cols) {
+			const float *from = w + at(context, i);
+			for (size_t j = 0; j < n; j++)
+				out[j] = from[(ptrdiff_t)(first + j) * k_stride];
+		}
+	}
+	return out;
+}
+
+/* --- Conv: zeros, then per group its panels ---------------------------------------------------- */
+
+static size_t conv_zeros(const struct conv *c)
+{
+	return kernel_lines(c->c * sizeof(float)) / sizeof(float);
+}
+
+static size_t group_floats(const struct conv *c)
+{
+	return panels_of(c->k / c->groups) * igemm_best()->cols *
+	       (1 + conv_taps(c) * (c->c / c->groups));
+}
+
+static size_t lane_bytes(const struct conv *c)
+{
+	return kernel_lines(conv_taps(c) * BLOCK * sizeof(float *));
+}
+
+static void conv_measure(struct conv *c, int lanes)
+{
+	c->packed_bytes = (conv_zeros(c) + c->groups * group_floats(c)) * sizeof(float);
+	c->work_bytes = (size_t)lanes * lane_bytes(c);
+}
+
+/* ONNX has the weights as k, channel, tap; panels want tap, channel. */
+static ptrdiff_t conv_weight_at(const void *context, size_t i)
+{
+	const struct conv *c = context;
+	size_t depth = c->c / c->groups;
+
+	return (ptrdiff_t)(i % depth * conv_taps(c) + i / depth);
+}
+
+static void conv_pack_igemm(const struct conv *c, const float *weights, const float *bias,
+			    void *packed)
+{
+	size_t k = c->k / c->groups, sums = conv_taps(c) * (c->c / c->groups);
+	float *out = packed;
+
+	memset(out, 0, conv_zeros(c) * sizeof *out);
+	out += conv_zeros(c);
+	for (size_t g = 0; g < c->groups; g++)
+		out = pack_panels(out, k, sums, bias ? bias + g * k : NULL, weights + g * k * sums,
+				  (ptrdiff_t)sums, conv_weight_at, c);
+}
+
+struct conv_job {
+	const struct conv *c;
+	const float *x, *residual;
+	float *y;
+	char *work;
+	struct conv_cut cut;
+};
+
+static void conv_task(void *context, size_t task, int lane)
+{
+	const struct conv_job *j = context;
+	const struct conv *c = j->c;
+	size_t part = task % j->cut.parts, block = task / j->cut.parts % j->cut.blocks;
+	size_t group = task / j->cut.parts / j->cut.blocks % c->groups;
+	size_t picture = task / j->cut.parts / j->cut.blocks / c->groups;
+	size_t first = block * j->cut.block, pixels = conv_pixels(c);
+	size_t count = pixels - first < j->cut.block ? pixels - first : j->cut.block;
+	size_t k = c->k / c->groups, depth = c->c / c->groups, cols = igemm_best()->cols;
+	size_t column = part * j->cut.part * cols;
+	const float **rows = (const float **)(void *)(j->work + (size_t)lane * lane_bytes(c));
+	size_t at = picture * pixels + first, channel = group * k + column;
+
+	conv_rows(c, j->x + picture * c->in[0] * c->in[1] * c->in[2] * c->x_pitch, first, count,
+		  c->packed, rows);
+	struct igemm g = {
+		.count = count,
+		.taps = conv_taps(c),
+		.depth = depth,
+		.rows = rows,
+		.offset = group * depth,
+		.panel = (const float *)c->packed + conv_zeros(c) + group * group_floats(c) +
+			 column * (1 + conv_taps(c) * depth),
+		.columns = k - column < j->cut.part * cols ? k - column : j->cut.part * cols,
+		.y = j->y + at * c->y_pitch + channel,
+		.y_pitch = c->y_pitch,
+		.residual = j->residual ? j->residual + at * c->r_pitch + channel : NULL,
+		.r_pitch = c->r_pitch,
+		.epilogue = &c->epilogue,
+	};
+	igemm_best()->run(&g);
+}
+
+static void conv_run_igemm(const struct conv *c, const float *x, const float *residual, float *y,
+			   void *work, struct crew *crew)
+{
+	struct conv_job j = { .c = c, .x = x, .residual = residual, .y = y, .work = work };
+
+	conv_cut(c, panels_of(c->k / c->groups), BLOCK, &j.cut);
+	crew_run(crew, conv_task, &j, j.cut.tasks);
+}
+
+const struct conv_kernel conv_igemm = {
+	.name = "igemm",
+	.sets = 1u << KERNELS_NATIVE,
+	.measure = conv_measure,
+	.pack = conv_pack_igemm,
+	.run = conv_run_igemm,
+};
+
+/* --- Gemm: rows are pixels, one tap ------------------------------------------------------------ */
+
+struct gemm_job {
+	const struct gemm *g;
+	const float *x, *residual;
+	float *y;
+	size_t part, parts; /* panels a task */
+};
+
+static void gemm_measure(struct gemm *g, int lanes)
+{
+	(void)lanes;
+	g->packed_bytes = panels_of(g->n) * igemm_best()->cols * (1 + g->k) * sizeof(float);
+	g->work_bytes = 0;
+}
+
+static ptrdiff_t gemm_weight_at(const void *context, size_t i)
+{
+	return (ptrdiff_t)i * *(const ptrdiff_t *)context;
+}
+
+static void gemm_pack_igemm(const struct gemm *g, const float *w, ptrdiff_t k_stride,
+			    ptrdiff_t n_stride, const float *bias, void *packed)
+{
+	pack_panels(packed, g->n, g->k, bias, w, n_stride, gemm_weight_at, &k_stride);
+}
+
+static void gemm_task(void *context, size_t task, int lane)
+{
+	const struct gemm_job *j = context;
+	const struct gemm *g = j->g;
+	size_t first = task / j->parts * BLOCK, cols = igemm_best()->cols;
+	size_t column = task % j->parts * j->part * cols;
+	size_t count = g->m - first < BLOCK ? g->m - first : BLOCK;
+	const float *rows[BLOCK];
+
+	(void)lane;
+	for (size_t i = 0; i < count; i++)
+		rows[i] = j->x + (first + i) * g->x_pitch;
+	struct igemm product = {
+		.count = count,
+		.taps = 1,
+		.depth = g->k,
+		.rows = rows,
+		.panel = (const float *)g->packed + column * (1 + g->k),
+		.columns = g->n - column < j->part * cols ? g->n - column : j->part * cols,
+		.y = j->y + first * g->y_pitch + column,
+		.y_pitch = g->y_pitch,
+		.residual = j->residual ? j->residual + first * g->r_pitch + column : NULL,
+		.r_pitch = g->r_pitch,
+		.epilogue = &g->epilogue,
+	};
+	igemm_best()->run(&product);
+}
+
+static void gemm_run_igemm(const struct gemm *g, const float *x, const float *residual, float *y,
+			   void *work, struct crew *crew)
+{
+	size_t panels = panels_of(g->n), blocks = (g->m + BLOCK - 1) / BLOCK;
+	struct gemm_job j = { .g = g, .x = x, .residual = residual, .y = y };
+
+	(void)work;
+	j.part = blocks >= 8 ? panels : (panels * blocks + 7) / 8;
+	j.parts = (panels + j.part - 1) / j.part;
+	crew_run(crew, gemm_task, &j, blocks * j.parts);
+}
+
+const struct gemm_kernel gemm_igemm = {
+	.name = "igemm",
+	.sets = 1u << KERNELS_NATIVE,
+	.measure = gemm_measure,
+	.pack = gemm_pack_igemm,
+	.run = gemm_run_igemm,
+};

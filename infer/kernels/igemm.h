@@ -1,0 +1,36 @@
+/* The indirect matrix product: y[i][j] = act(Σ over taps and depth of rows[tap][i][c] w[tap][c][j] +
+ * bias[j] + residual[i][j]). Activations are not packed; pointers say where each pixel's channels lie.
+ *
+ * Weights come in panels of `cols` columns: cols bias values, then for each tap and channel cols
+ * weights; the last panel is filled up with zeros. */
+#ifndef INFER_KERNELS_IGEMM_H
+#define INFER_KERNELS_IGEMM_H
+
+#include <stddef.h>
+
+#include "infer/kernels/kernels.h"
+
+struct igemm {
+	size_t count, taps, depth;
+	const float *const *rows; /* rows[tap * count + i] */
+	size_t offset;            /* elements to add to each of these pointers */
+	const float *panel;       /* first panel */
+	size_t columns;           /* valid ones, over all panels from here on */
+	float *y;                 /* i * y_pitch + j */
+	size_t y_pitch;
+	const float *residual; /* or NULL */
+	size_t r_pitch;
+	const struct epilogue *epilogue;
+};
+
+/* One instruction set's version. */
+struct igemm_isa {
+	size_t cols;
+	void (*run)(const struct igemm *g);
+};
+
+extern const struct igemm_isa igemm__base, igemm__avx2, igemm__avx512;
+
+const struct igemm_isa *igemm_best(void);
+
+#endif
