@@ -1,7 +1,8 @@
 /* Decode the files named on the command line; one line each, tab-separated:
  * file, WIDTHxHEIGHT, channels, dtype, SHA-256 of the pixels (native endian); or file, "error", why.
  * --record: PNGs with libpng alone. --as-stored, --lenient: as capture has them. --repeat N: time.
- * --dump DIR: the pixels of the n-th file go to DIR/n.raw. */
+ * --dump DIR: the pixels of the n-th file go to DIR/n.raw.
+ * run by: capture_image.bats */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* List the operands as capture does: paths in order, then the number made of them; or the error.
- * A first argument -r enters sub-folders. */
+ * A first argument -r enters sub-folders.
+ * run by: capture_image.bats */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* Cut standard input into pictures as capture does, and print a line for each: "picture LENGTH" or
- * "broken WHY", "hopeless WHY". An argument N hands the bytes over N at a time. */
+ * "broken WHY", "hopeless WHY". An argument N hands the bytes over N at a time.
+ * run by: capture_image.bats */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
