@@ -1,5 +1,5 @@
 /* What operators are given: attributes, inputs, outputs and refusals. */
-#include "infer/op.h"
+#include "infer/graph.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -172,4 +172,27 @@ int node_types(const struct node *n, int i, unsigned types, struct err *e)
 		return 0;
 	return node_unsupported(n, e, "input %d ('%s') of type %s", i, t->name,
 				dtype_name(t->dtype));
+}
+
+void *node_keep(struct node *n, size_t bytes, struct err *e)
+{
+	return arena_take(n->graph->arena, bytes, e);
+}
+
+void *node_note(struct node *n, size_t bytes, struct err *e)
+{
+	if (n->state && n->note_bytes == bytes)
+		return memset(n->state, 0, bytes);
+	n->state = arena_take(n->graph->arena, bytes, e);
+	n->note_bytes = bytes;
+	return n->state;
+}
+
+int node_work(struct node *n, size_t bytes, struct err *e)
+{
+	if (bytes > TENSOR_BYTES_MAX)
+		return node_unsupported(n, e, "workspace of %zu MB", bytes >> 20);
+	if (bytes > n->work_bytes)
+		n->work_bytes = bytes;
+	return 0;
 }

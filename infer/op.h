@@ -40,6 +40,7 @@
  * OP_LAST    in[0] and all outputs are channels last if in[0] has rank 3 to 5; other inputs are
  *            row-major, except the residual of the epilogue, which is as out[0].
  * While folding, everything is row-major whatever the row says: read t->layout or t->stride.
+ * (OP_LAST rows whose in[0] has rank 3 to 5 are not folded.)
  *
  * Element types: f16 is held as f32 and never seen (a Cast to f16 rounds through it; use
  * tensor_held for types that attributes name). What an operator does not handle it refuses. */
@@ -62,6 +63,7 @@ enum op_flags {
 	OP_GAPS = 16,     /* honours strides with gaps between pixels (Concat and Split in place) */
 	OP_EPILOGUE = 32, /* applies n->epilogue: an activation, a residual may be fused into it */
 	OP_INPLACE_ANY = 64, /* OP_INPLACE, and any input of out[0]'s size may be overwritten */
+	OP_ACTIVATION = 128, /* n->state is a struct epilogue that says all that the op does */
 };
 
 struct attr {
@@ -100,9 +102,10 @@ struct node {
 
 	/* what follows belongs to graph.c and plan.c */
 	struct graph *graph;
-	size_t work_bytes;
+	int place; /* scratch of passes */
+	size_t work_bytes, note_bytes;
 	bool dead;
-	struct node *next;
+	struct node *prev, *next;
 };
 
 struct op {

@@ -37,9 +37,12 @@ struct tensor {
 	/* what follows belongs to graph.c and plan.c */
 	bool owned;            /* data is this tensor's own malloc */
 	bool input, output;    /* of the graph */
+	bool ready;            /* scratch of passes */
+	struct tensor *same;   /* read that one instead (a bypassed Identity) */
 	struct tensor *of;     /* a view: these are the bytes of that tensor */
 	struct tensor *other;  /* the same values in the other layout, once made */
 	struct node *maker;    /* who computes it; NULL for constants and inputs */
+	struct node *reader;   /* the last that reads it */
 	int uses, first, last; /* readers; lifetime in plan order */
 	size_t offset;         /* into the arena */
 	struct tensor *next;

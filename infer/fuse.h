@@ -1,0 +1,23 @@
+/* What the fusion passes share (fuse*.c). */
+#ifndef INFER_FUSE_H
+#define INFER_FUSE_H
+
+#include "infer/graph.h"
+
+/* Is it this operator of ONNX's own domain? NULL is none. */
+bool node_is(const struct node *n, const char *type);
+
+/* n takes over its reader's output and place; the reader goes. */
+void fuse_into(struct graph *g, struct node *n, struct node *reader);
+
+/* fuse_affine.c: next scales and shifts the channels of convolution n by constants: 1 done, 0 it does
+ * not, -1 with *e. */
+int fuse_affine(struct graph *g, struct node *n, struct node *next, struct err *e);
+
+/* fuse_patterns.c: activations that are spelt out become one node. */
+int fuse_patterns(struct graph *g, struct err *e);
+
+/* fuse_pads.c: zeros that a Pad puts around a convolution's input. */
+int fuse_pads(struct graph *g, struct err *e);
+
+#endif

@@ -1,0 +1,20 @@
+/* What model.c and explain.c share. */
+#ifndef INFER_MODEL_PARTS_H
+#define INFER_MODEL_PARTS_H
+
+#include "common/hash.h"
+#include "infer/graph.h"
+
+struct model {
+	struct graph *graph;
+	bool planned, profile, probabilities;
+	char sha256[HASH_HEX];
+};
+
+/* Does the node that makes the first output say that it gives probabilities? */
+bool ends_in_probabilities(const struct graph *g);
+
+/* graph_run, with the time of each node added to spent_ns. */
+void graph_run_timed(struct graph *g);
+
+#endif

@@ -1,0 +1,15 @@
+/* Bytes to graph. Only this folder knows protobuf. The bytes are untrusted. */
+#ifndef INFER_ONNX_ONNX_H
+#define INFER_ONNX_ONNX_H
+
+#include "infer/graph.h"
+
+/* Fill an empty graph. Nodes are in order, each names an operator set; tensors have the shapes that
+ * are declared (inputs: dim -1 where it is open). 0, or -1 with *e. */
+int onnx_read(struct graph *g, const void *bytes, size_t size, struct err *e);
+
+/* One TensorProto by itself: t gets its values in memory of its own (graph_fill). */
+int onnx_read_tensor(struct graph *g, struct tensor *t, const void *bytes, size_t size,
+		     struct err *e);
+
+#endif

@@ -1,0 +1,227 @@
+/* From graph to something that runs: kernels are chosen, weights packed, and every value that lives
+ * only while running gets a place in one arena, which values share whose lifetimes do not meet. */
+#include "infer/graph.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_MAX ((size_t)8 << 30)
+
+static struct tensor *root(struct tensor *t)
+{
+	while (t->of)
+		t = t->of;
+	return t;
+}
+
+static void note_life(struct tensor *t, int first, int last)
+{
+	t = root(t);
+	if (first < t->first)
+		t->first = first;
+	if (last > t->last)
+		t->last = last;
+}
+
+/* Views, and from which node to which each value lives. */
+static void lifetimes(struct graph *g)
+{
+	int i = 0;
+
+	for (struct tensor *t = g->tensors; t; t = t->next) {
+		t->first = INT_MAX;
+		t->last = -1;
+	}
+	for (int k = 0; k < g->input_count; k++)
+		note_life(g->input[k], -1, -1);
+	for (struct node *n = g->first; n; n = n->next, i++) {
+		if ((n->op->flags & OP_VIEW) && n->out[0])
+			n->out[0]->of = n->in[0];
+		for (int k = 0; k < n->in_count; k++)
+			if (n->in[k])
+				note_life(n->in[k], INT_MAX, i);
+		for (int k = 0; k < n->out_count; k++)
+			if (n->out[k])
+				note_life(n->out[k], i, i);
+	}
+	for (int k = 0; k < g->output_count; k++)
+		note_life(g->output[k], INT_MAX, INT_MAX);
+}
+
+/* Does any other input of n lie in the same memory? */
+static bool shared(const struct node *n, int k)
+{
+	for (int i = 0; i < n->in_count; i++)
+		if (i != k && n->in[i] && root(n->in[i]) == root(n->in[k]))
+			return true;
+	return false;
+}
+
+/* Results that may take their input's place. */
+static void in_place(struct graph *g)
+{
+	int i = 0;
+
+	for (struct node *n = g->first; n; n = n->next, i++) {
+		int most = n->op->flags & OP_INPLACE_ANY ? n->in_count
+			   : n->op->flags & OP_INPLACE   ? 1
+							 : 0;
+
+		for (int k = 0; k < most && node_out(n, 0) && !n->out[0]->of; k++) {
+			struct tensor *t = n->in[k] ? root(n->in[k]) : NULL;
+
+			if (!t || t->constant || t->last != i || shared(n, k) ||
+			    tensor_bytes(n->in[k]) != tensor_bytes(n->out[0]) ||
+			    tensor_bytes(t) != tensor_bytes(n->out[0]))
+				continue;
+			t->last = n->out[0]->last;
+			n->out[0]->of = n->in[k];
+		}
+	}
+}
+
+static int larger(const void *a, const void *b)
+{
+	const struct tensor *x = *(struct tensor *const *)a, *y = *(struct tensor *const *)b;
+	size_t p = tensor_bytes(x), q = tensor_bytes(y);
+
+	return p != q ? (p < q ? 1 : -1) : (x->first > y->first) - (x->first < y->first);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct tensor *x = *(struct tensor *const *)a, *y = *(struct tensor *const *)b;
+
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* A line of slack behind each, for kernels that load whole vectors. */
+static size_t room(const struct tensor *t)
+{
+	return (tensor_bytes(t) + 2 * TENSOR_ALIGN - 1) & ~(size_t)(TENSOR_ALIGN - 1);
+}
+
+/* The lowest gap between the values that live at the same time and have a place already. */
+static size_t gap(struct tensor **placed, size_t count, struct tensor *t, struct tensor **meets)
+{
+	size_t found = 0, at = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (placed[i]->first <= t->last && t->first <= placed[i]->last)
+			meets[found++] = placed[i];
+	qsort(meets, found, sizeof *meets, by_offset);
+	for (size_t i = 0; i < found; i++) {
+		if (meets[i]->offset >= at + room(t))
+			break;
+		if (meets[i]->offset + room(meets[i]) > at)
+			at = meets[i]->offset + room(meets[i]);
+	}
+	return at;
+}
+
+/* Largest first, each at the lowest place that is free as long as it lives. */
+static int assign(struct graph *g, struct err *e)
+{
+	size_t count = 0, all = 0;
+	struct tensor **list, **meets;
+
+	for (struct tensor *t = g->tensors; t; t = t->next)
+		all++;
+	list = arena_array(g->arena, all, sizeof(struct tensor *), e);
+	meets = list ? arena_array(g->arena, all, sizeof(struct tensor *), e) : NULL;
+	if (!meets)
+		return -1;
+	for (struct tensor *t = g->tensors; t; t = t->next)
+		if (!t->of && !t->constant && t->first < INT_MAX && (t->maker || t->input))
+			list[count++] = t;
+	qsort(list, count, sizeof *list, larger);
+	g->memory_bytes = 0;
+	for (size_t i = 0; i < count; i++) {
+		list[i]->offset = gap(list, i, list[i], meets);
+		if (list[i]->offset + room(list[i]) > g->memory_bytes)
+			g->memory_bytes = list[i]->offset + room(list[i]);
+		if (g->memory_bytes > ARENA_MAX)
+			return err_set(e, "not supported: more than %zu MB for what is computed",
+				       ARENA_MAX >> 20);
+	}
+	return 0;
+}
+
+static void point(struct graph *g)
+{
+	for (struct tensor *t = g->tensors; t; t = t->next)
+		if (!t->of && !t->constant && t->first < INT_MAX && (t->maker || t->input))
+			t->data = g->memory + t->offset;
+	for (struct tensor *t = g->tensors; t; t = t->next)
+		if (t->of)
+			t->data = root(t)->data;
+	for (struct node *n = g->first; n; n = n->next)
+		n->work = n->work_bytes ? g->memory + g->memory_bytes : NULL;
+}
+
+/* Constants that no run() reads go. */
+static void drop_unread(struct graph *g)
+{
+	for (struct tensor *t = g->tensors; t; t = t->next)
+		t->ready = false; /* read */
+	for (struct node *n = g->first; n; n = n->next)
+		for (int i = 0; i < n->in_count; i++)
+			if (n->in[i] && (i >= 32 || !(n->unread >> i & 1)))
+				root(n->in[i])->ready = true;
+	for (int i = 0; i < g->output_count; i++)
+		root(g->output[i])->ready = true;
+	for (struct tensor *t = g->tensors; t; t = t->next) {
+		if (!t->ready)
+			graph_drop(g, t);
+		else if (t->owned)
+			g->weight_bytes += tensor_bytes(t);
+	}
+}
+
+static int choose_kernels(struct graph *g, struct err *e)
+{
+	g->order = arena_array(g->arena, (size_t)g->node_count, sizeof(struct node *), e);
+	g->spent_ns = arena_array(g->arena, (size_t)g->node_count, sizeof *g->spent_ns, e);
+	if (!g->order || !g->spent_ns)
+		return -1;
+	for (struct node *n = g->first; n; n = n->next) {
+		n->crew = g->crew;
+		if (n->op->plan && n->op->plan(n, e) < 0)
+			return graph_at(n, e);
+		g->flops += n->flops;
+		if (n->work_bytes > g->work_bytes)
+			g->work_bytes = n->work_bytes;
+		if (!(n->op->flags & OP_VIEW))
+			g->order[g->order_count++] = n;
+	}
+	return 0;
+}
+
+int graph_plan(struct graph *g, struct err *e)
+{
+	size_t before = arena_used(g->arena);
+
+	if (choose_kernels(g, e) < 0)
+		return -1;
+	g->weight_bytes = arena_used(g->arena) - before;
+	drop_unread(g);
+	lifetimes(g);
+	in_place(g);
+	if (assign(g, e) < 0)
+		return -1;
+	g->work_bytes = (g->work_bytes + 2 * TENSOR_ALIGN) & ~(size_t)(TENSOR_ALIGN - 1);
+	/* Fresh pages from the system: what is never touched costs nothing. */
+	g->memory = aligned_alloc(TENSOR_ALIGN, g->memory_bytes + g->work_bytes);
+	if (!g->memory)
+		return err_code(e, EX_OSERR, "memory is short: %zu MB",
+				(g->memory_bytes + g->work_bytes) >> 20);
+	point(g);
+	return 0;
+}
+
+void graph_run(struct graph *g)
+{
+	for (int i = 0; i < g->order_count; i++)
+		g->order[i]->op->run(g->order[i]);
+}
