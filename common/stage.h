@@ -40,8 +40,15 @@ int stage_operands(const struct stage *s, char ***operands);
 const char *stage_name(const struct stage *s);
 const char *stage_worker(const struct stage *s);
 
-/* Frames this stage will hold at once (receive window); call before stage_start. Default: see
- * link.h. */
+/* -j N: become N workers (call it before any thread exists and before stage_start; after loading
+ * what they can share). Returns in each worker, whose stage_worker then ends in "#1" … "#N"; the
+ * calling process stays behind as their parent, hands them the addresses that arrive on stdin,
+ * replaces one that is killed, and exits when all are done. n < 2: nothing happens. 0, or -1 with
+ * *e: addresses that several processes cannot share. */
+int stage_fork_workers(struct stage *s, int n, struct err *e);
+
+/* Frames this stage will hold at once (receive window); call before stage_start. Default:
+ * what 64 MiB hold, at least 2, at most 64. */
 void stage_window(struct stage *s, int frames);
 
 /* Say what this stage needs of its upstream; call before stage_start. */

@@ -1,0 +1,955 @@
+/* The I/O shell around link_core: one thread owns the sockets and the core; the stage's thread
+ * reaches it through the mailbox alone. It computes nothing, so it always answers in time.
+ *
+ * Who binds is ROUTER, who connects DEALER, one socket per address. A socket monitor tells of
+ * broken connections at once (a killed neighbour is noticed in milliseconds, not by its silence):
+ * for a DEALER that is its one peer; for a ROUTER it is not said which, so all are written to, and
+ * ZMQ_ROUTER_MANDATORY names the one that cannot be reached. */
+#include "common/link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "common/log.h"
+
+#define PORTS_MAX 64
+#define ID_MAX 255
+#define BATCH 64 /* messages taken from one socket before the others have their turn */
+#define SMALL_PAYLOAD 16384
+#define PROBES 3
+#define EVENTS (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED)
+
+struct route {
+	int peer; /* -1: free */
+	uint8_t size, id[ID_MAX];
+};
+
+/* One address. */
+struct port {
+	struct address *address; /* of the setup, or the port's own (from a line) */
+	bool own_address;
+	void *socket, *monitor;
+	int endpoint, peer;  /* peer: of a connected one */
+	bool fresh;          /* whoever was there cannot come back */
+	struct route *route; /* of a bound one */
+	size_t routes;
+	int probes; /* still to do */
+	int64_t probe_at;
+};
+
+struct link {
+	struct link_setup setup;
+	struct mailbox *box;
+	struct link_core *core;
+	void *context;
+	struct port port[PORTS_MAX];
+	int ports;
+	pthread_t thread;
+	bool gone_any;
+	char line[ADDRESS_MAX + 16]; /* of in_fd, so far */
+	size_t line_used;
+	bool line_too_long;
+	bool stop; /* the thread shall end (lock of the mailbox) */
+	bool close_passed_on, leaving, finished, broken;
+	int signals_seen;
+	int gone[256]; /* peers that could not be written to, to be told to the core */
+	int gone_count;
+};
+
+/* --- signals ------------------------------------------------------------------------------------ */
+
+static volatile sig_atomic_t signal_count, signal_last;
+static volatile int signal_bell = -1;
+
+static void on_signal(int number)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	signal_last = number;
+	if (++signal_count > 2)
+		_exit(128 + number); /* the thread that should have done it is stuck */
+	if (signal_bell >= 0 && write(signal_bell, &one, sizeof one) < 0) {
+		/* The bell is full: it rings already. */
+	}
+	errno = saved;
+}
+
+static void signals_open(int bell)
+{
+	struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct sigaction was;
+
+	signal_bell = bell;
+	sigemptyset(&act.sa_mask);
+	for (size_t i = 0; i < 2; i++) {
+		int number = i ? SIGTERM : SIGINT;
+		/* A shell starts background jobs with SIGINT ignored: that stays so. */
+		if (sigaction(number, NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+			sigaction(number, &act, NULL);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* The second request: leave nothing lying about, and die of the signal, so that the shell knows. */
+static void quit_now(struct link *l)
+{
+	int number = signal_last;
+
+	for (int i = 0; i < l->ports; i++)
+		address_release(l->port[i].address);
+	signal(number, SIG_DFL);
+	raise(number);
+	_exit(128 + number);
+}
+
+static void on_signals(struct link *l)
+{
+	struct link_core_counts n;
+	int count = signal_count;
+
+	if (count == l->signals_seen)
+		return;
+	l->signals_seen = count;
+	link_core_count(l->core, &n);
+	/* Nobody to drain with: nothing to wait for. */
+	bool alone =
+	    (l->setup.core.pushes && n.down_peers == 0) || (l->setup.core.pulls && n.up_peers == 0);
+	if (count > 1 || alone)
+		quit_now(l);
+	l->leaving = l->setup.leaves && signal_last == SIGTERM;
+	pthread_mutex_lock(&l->box->lock);
+	l->box->stopping = true;
+	mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+/* --- sockets ------------------------------------------------------------------------------------ */
+
+static void set_int(void *socket, int option, int value)
+{
+	zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+static void socket_options(struct link *l, void *socket, bool router)
+{
+	int64_t largest = (int64_t)l->setup.core.self.max_frame;
+
+	if (largest < WIRE_HEADER_MAX)
+		largest = WIRE_HEADER_MAX;
+	set_int(socket, ZMQ_SNDHWM, 0); /* credit is the bound */
+	set_int(socket, ZMQ_RCVHWM, 0);
+	set_int(socket, ZMQ_LINGER, 0);
+	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+	set_int(socket, ZMQ_HANDSHAKE_IVL, 3000);
+	set_int(socket, ZMQ_RECONNECT_IVL, 100);
+	set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000);
+	set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
+	set_int(socket, ZMQ_IPV6, 1);
+	if (router)
+		set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
+}
+
+static void *open_monitor(struct link *l, void *socket, int number)
+{
+	static int serial;
+	char at[64];
+
+	snprintf(at, sizeof at, "inproc://monitor-%d-%d", number, ++serial);
+	if (zmq_socket_monitor(socket, at, EVENTS) < 0)
+		return NULL;
+	void *monitor = zmq_socket(l->context, ZMQ_PAIR);
+	if (monitor)
+		set_int(monitor, ZMQ_LINGER, 0);
+	if (!monitor || zmq_connect(monitor, at) < 0) {
+		if (monitor)
+			zmq_close(monitor);
+		return NULL;
+	}
+	return monitor;
+}
+
+static void close_socket(struct port *p)
+{
+	if (p->socket) {
+		zmq_socket_monitor(p->socket, NULL, 0);
+		zmq_close(p->socket);
+	}
+	if (p->monitor)
+		zmq_close(p->monitor);
+	p->socket = p->monitor = NULL;
+}
+
+static int open_socket(struct link *l, struct port *p, struct err *e)
+{
+	bool bind = p->address->bind;
+
+	p->socket = zmq_socket(l->context, bind ? ZMQ_ROUTER : ZMQ_DEALER);
+	if (!p->socket)
+		return err_code(e, EX_OSERR, "no socket: %s", zmq_strerror(errno));
+	socket_options(l, p->socket, bind);
+	p->monitor = open_monitor(l, p->socket, (int)(p - l->port));
+	if (!p->monitor)
+		return err_code(e, EX_OSERR, "no socket monitor: %s", zmq_strerror(errno));
+	if (bind && address_lock(p->address, e) < 0)
+		return -1;
+	if ((bind ? zmq_bind : zmq_connect)(p->socket, p->address->url) < 0)
+		return err_code(e, errno == EADDRINUSE ? EX_TEMPFAIL : EX_CANTCREAT, "%s '%s': %s",
+				bind ? "cannot bind" : "cannot connect to", p->address->url,
+				zmq_strerror(errno));
+	return 0;
+}
+
+static int port_open(struct link *l, struct address *a, bool upstream, bool own, struct err *e)
+{
+	if (l->ports == PORTS_MAX)
+		return err_code(e, EX_USAGE, "more than %d addresses", PORTS_MAX);
+	struct port *p = &l->port[l->ports];
+	*p = (struct port){ .address = a, .own_address = own, .peer = -1 };
+	p->fresh = own && address_is_fresh(a->url);
+	p->endpoint = a->bind ? link_core_bind(l->core, upstream)
+			      : link_core_connect(l->core, upstream, p->fresh, &p->peer);
+	if (p->endpoint < 0)
+		return err_code(e, EX_TEMPFAIL, "no memory for '%s'", a->url);
+	l->ports++;
+	if (open_socket(l, p, e) == 0)
+		return 0;
+	close_socket(p);
+	return -1;
+}
+
+static struct port *port_of_peer(struct link *l, int peer, struct route **route)
+{
+	for (int i = 0; i < l->ports; i++) {
+		struct port *p = &l->port[i];
+		if (p->peer == peer && !p->address->bind)
+			return p;
+		for (size_t r = 0; r < p->routes; r++)
+			if (p->route[r].peer == peer) {
+				*route = &p->route[r];
+				return p;
+			}
+	}
+	return NULL;
+}
+
+/* --- actions of the core ------------------------------------------------------------------------ */
+
+static void release_buffer(void *data, void *hint)
+{
+	struct buffer *b = hint;
+
+	(void)data;
+	buffer_unref(&b);
+}
+
+/* The payload goes out as it lies in memory; ZeroMQ holds a reference until it has been written. */
+static int send_payload(void *socket, struct buffer *b)
+{
+	zmq_msg_t part;
+
+	if (zmq_msg_init_data(&part, b->data, b->size, release_buffer, buffer_ref(b)) < 0) {
+		release_buffer(NULL, b);
+		return -1;
+	}
+	if (zmq_msg_send(&part, socket, ZMQ_DONTWAIT) >= 0)
+		return 0;
+	zmq_msg_close(&part);
+	return -1;
+}
+
+static void act_send(void *context, int peer, const struct message *m)
+{
+	struct link *l = context;
+	struct route *route = NULL;
+	struct port *p = port_of_peer(l, peer, &route);
+	uint8_t header[WIRE_HEADER_MAX];
+	struct err e;
+
+	if (!p || !p->socket)
+		return;
+	int n = wire_encode(m, header, sizeof header, &e);
+	if (n < 0) {
+		log_error("%s cannot be sent: %s", message_kind_name(m->kind), e.text);
+		return;
+	}
+	struct buffer *payload =
+	    m->kind == MESSAGE_FRAME && m->has_payload ? m->frame->payload : NULL;
+	if ((route &&
+	     zmq_send(p->socket, route->id, route->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) ||
+	    zmq_send(p->socket, header, (size_t)n, (payload ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) <
+		0 ||
+	    (payload && send_payload(p->socket, payload) < 0)) {
+		if (l->gone_count < (int)(sizeof l->gone / sizeof l->gone[0]))
+			l->gone[l->gone_count++] = peer;
+	}
+}
+
+static void act_reset(void *context, int peer)
+{
+	struct link *l = context;
+	struct route *route = NULL;
+	struct port *p = port_of_peer(l, peer, &route);
+	struct err e;
+
+	if (!p || route)
+		return;
+	close_socket(p);
+	if (open_socket(l, p, &e) < 0)
+		log_error("%s", e.text);
+}
+
+static void act_forget(void *context, int peer)
+{
+	struct link *l = context;
+	struct route *route = NULL;
+	struct port *p = port_of_peer(l, peer, &route);
+
+	if (route) {
+		route->peer = -1;
+		return;
+	}
+	if (!p)
+		return;
+	close_socket(p);
+	address_sweep_one(p->address->url);
+}
+
+static void act_deliver(void *context, struct frame *f)
+{
+	struct link *l = context;
+
+	pthread_mutex_lock(&l->box->lock);
+	if (ring_put(&l->box->frames, &f) < 0) {
+		/* It stays unacknowledged: whoever takes our place gets it. */
+		frame_free(&f);
+		l->box->broken = true;
+		err_code(&l->box->why, EX_TEMPFAIL, "no memory for frames");
+	}
+	mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+static void act_acked(void *context, const char *source, uint64_t run, uint64_t seq)
+{
+	struct link *l = context;
+	struct acked a = { .run = run, .seq = seq };
+
+	if (!l->box->keep_acked)
+		return;
+	snprintf(a.source, sizeof a.source, "%s", source);
+	pthread_mutex_lock(&l->box->lock);
+	ring_put(&l->box->acked, &a);
+	mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+static void act_wanted(void *context, const struct wants *wants)
+{
+	struct link *l = context;
+
+	pthread_mutex_lock(&l->box->lock);
+	l->box->wanted = true;
+	l->box->wants = *wants;
+	mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+static void act_dropped(void *context, const struct frame *f, uint64_t last)
+{
+	struct link *l = context;
+	struct stage_dropped d = { .run = f->run, .first = f->seq, .last = last };
+
+	memcpy(d.source, f->source, sizeof d.source);
+	memcpy(d.reason, f->reason, sizeof d.reason);
+	pthread_mutex_lock(&l->box->lock);
+	ring_put(&l->box->drops, &d);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+static void act_total(void *context, const struct message_total *total)
+{
+	struct link *l = context;
+	struct ring *r = &l->box->totals;
+	struct stage_total t = { .run = total->run,
+				 .ended = total->ended,
+				 .first = total->first,
+				 .emitted = total->emitted,
+				 .dropped = total->dropped,
+				 .expected = total->expected };
+
+	memcpy(t.source, total->source, sizeof t.source);
+	pthread_mutex_lock(&l->box->lock);
+	size_t i = 0;
+	struct stage_total *row = (struct stage_total *)(void *)r->data;
+	while (i < r->count && (row[i].run != t.run || strcmp(row[i].source, t.source) != 0))
+		i++;
+	if (i < r->count)
+		row[i] = t;
+	else
+		ring_put(r, &t);
+	mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+static void act_ended(void *context)
+{
+	struct link *l = context;
+
+	pthread_mutex_lock(&l->box->lock);
+	l->box->ended = true;
+	mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+static void act_finished(void *context)
+{
+	struct link *l = context;
+
+	l->finished = true;
+	pthread_mutex_lock(&l->box->lock);
+	l->box->finished = true;
+	mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+static void act_broken(void *context, int code, const char *text)
+{
+	struct link *l = context;
+
+	l->broken = true;
+	pthread_mutex_lock(&l->box->lock);
+	if (!l->box->broken)
+		err_code(&l->box->why, code, "%s", text);
+	l->box->broken = true;
+	mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+static void act_note(void *context, int severity, const char *text)
+{
+	(void)context;
+	if (severity <= 0)
+		log_warn("%s", text);
+	else if (severity == 1)
+		log_info("%s", text);
+	else
+		log_debug("%s", text);
+}
+
+static const struct link_core_actions actions = {
+	.send = act_send,
+	.reset = act_reset,
+	.forget = act_forget,
+	.deliver = act_deliver,
+	.acked = act_acked,
+	.wanted = act_wanted,
+	.dropped = act_dropped,
+	.total = act_total,
+	.ended = act_ended,
+	.finished = act_finished,
+	.broken = act_broken,
+	.note = act_note,
+};
+
+static void tell_gone(struct link *l, int64_t now)
+{
+	while (l->gone_count > 0) {
+		int peer = l->gone[--l->gone_count];
+		link_core_gone(l->core, peer, now);
+	}
+}
+
+/* --- receiving ---------------------------------------------------------------------------------- */
+
+static void close_message(void *hint)
+{
+	zmq_msg_close(hint);
+	free(hint);
+}
+
+/* The payload as a buffer. Large ones stay where ZeroMQ has read them to; small ones may lie
+ * anywhere in its read buffer, so they are copied to where numbers can be read from. Takes *part. */
+static struct buffer *wrap_payload(zmq_msg_t *part)
+{
+	size_t size = zmq_msg_size(part);
+	struct buffer *b = NULL;
+
+	if (size < SMALL_PAYLOAD || (uintptr_t)zmq_msg_data(part) % 16 != 0) {
+		b = buffer_new(size);
+		if (b)
+			memcpy(b->data, zmq_msg_data(part), size);
+		zmq_msg_close(part);
+		return b;
+	}
+	zmq_msg_t *kept = malloc(sizeof *kept);
+	if (kept) {
+		zmq_msg_init(kept);
+		zmq_msg_move(kept, part);
+		b = buffer_wrap(zmq_msg_data(kept), size, close_message, kept);
+		if (!b)
+			close_message(kept);
+	}
+	zmq_msg_close(part);
+	return b;
+}
+
+/* The parts of one message: the first few, and how many there were. Callers close them. */
+struct parts {
+	zmq_msg_t part[3];
+	int count;
+};
+
+static bool receive_parts(void *socket, struct parts *in)
+{
+	int more = 1;
+
+	in->count = 0;
+	while (more) {
+		zmq_msg_t extra, *part = in->count < 3 ? &in->part[in->count] : &extra;
+		zmq_msg_init(part);
+		if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0) {
+			zmq_msg_close(part);
+			break;
+		}
+		more = zmq_msg_more(part);
+		if (part == &extra)
+			zmq_msg_close(part);
+		in->count++;
+	}
+	return in->count > 0;
+}
+
+/* The peer behind a routing id, a new one if need be; -1: too many. */
+static int peer_of(struct link *l, struct port *p, zmq_msg_t *id, int64_t now)
+{
+	struct route *open = NULL;
+	size_t size = zmq_msg_size(id);
+
+	if (size > ID_MAX)
+		return -1;
+	for (size_t i = 0; i < p->routes; i++) {
+		struct route *r = &p->route[i];
+		if (r->peer < 0)
+			open = r;
+		else if (r->size == size && memcmp(r->id, zmq_msg_data(id), size) == 0)
+			return r->peer;
+	}
+	if (!open) {
+		struct route *more = realloc(p->route, (p->routes + 1) * sizeof *more);
+		if (!more)
+			return -1;
+		p->route = more;
+		open = &more[p->routes++];
+		open->peer = -1;
+	}
+	open->peer = link_core_peer(l->core, p->endpoint, now);
+	open->size = (uint8_t)size;
+	memcpy(open->id, zmq_msg_data(id), size);
+	return open->peer;
+}
+
+static void on_message(struct link *l, int peer, zmq_msg_t *header, zmq_msg_t *payload, int64_t now)
+{
+	struct message m;
+	struct err e;
+
+	if (wire_decode(zmq_msg_data(header), zmq_msg_size(header), &m, &e) < 0) {
+		link_core_malformed(l->core, peer, e.text, now);
+		return;
+	}
+	if (m.kind == MESSAGE_FRAME) {
+		if (wire_check_payload(&m, payload ? zmq_msg_size(payload) : SIZE_MAX, &e) < 0) {
+			link_core_bad_frame(l->core, peer, &m, e.text, now);
+			message_clear(&m);
+			return;
+		}
+		if (payload) {
+			m.frame->payload = wrap_payload(payload);
+			zmq_msg_init(payload);
+		}
+		if (payload && !m.frame->payload) {
+			/* Not acknowledged, and a hole in the session: it comes again. */
+			log_warn("no memory for a frame of %zu bytes", (size_t)m.payload_size);
+			message_clear(&m);
+			return;
+		}
+	} else if (payload && m.kind != MESSAGE_UNKNOWN) {
+		link_core_malformed(l->core, peer, "a second part where none belongs", now);
+		message_clear(&m);
+		return;
+	}
+	link_core_message(l->core, peer, &m, now);
+	message_clear(&m);
+}
+
+static void on_parts(struct link *l, struct port *p, struct parts *in, int64_t now)
+{
+	int first = p->address->bind, most = first + 2;
+	int peer = first ? peer_of(l, p, &in->part[0], now) : p->peer;
+
+	if (peer < 0)
+		return;
+	if (in->count <= first || in->count > most)
+		link_core_malformed(l->core, peer, "a message has one or two parts", now);
+	else
+		on_message(l, peer, &in->part[first],
+			   in->count == most ? &in->part[first + 1] : NULL, now);
+}
+
+static void read_port(struct link *l, struct port *p, int64_t now)
+{
+	struct parts in;
+
+	/* A reset while reading puts another socket here. */
+	for (int n = 0; n < BATCH && p->socket && receive_parts(p->socket, &in); n++) {
+		on_parts(l, p, &in, now);
+		for (int i = 0; i < in.count && i < 3; i++)
+			zmq_msg_close(&in.part[i]);
+		tell_gone(l, now);
+	}
+}
+
+/* --- the monitor -------------------------------------------------------------------------------- */
+
+static void on_event(struct link *l, struct port *p, int event, int64_t now)
+{
+	bool bind = p->address->bind;
+
+	if (bind && event == ZMQ_EVENT_DISCONNECTED) {
+		p->probes = PROBES;
+		p->probe_at = now + 2000000;
+	} else if (!bind && event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+		link_core_connected(l->core, p->peer, now);
+	} else if (!bind && event == ZMQ_EVENT_DISCONNECTED) {
+		link_core_gone(l->core, p->peer, now);
+	} else if (!bind && p->fresh && event == ZMQ_EVENT_CONNECT_RETRIED &&
+		   address_is_dead(p->address->url)) {
+		link_core_gone(l->core, p->peer, now);
+	}
+}
+
+static void read_monitor(struct link *l, struct port *p, int64_t now)
+{
+	struct parts in;
+
+	while (p->monitor && receive_parts(p->monitor, &in)) {
+		uint16_t event = 0;
+		if (zmq_msg_size(&in.part[0]) >= sizeof event)
+			memcpy(&event, zmq_msg_data(&in.part[0]), sizeof event);
+		for (int i = 0; i < in.count && i < 3; i++)
+			zmq_msg_close(&in.part[i]);
+		on_event(l, p, event, now);
+	}
+}
+
+/* --- addresses on stdin ------------------------------------------------------------------------- */
+
+static void connect_line(struct link *l)
+{
+	struct address *a = malloc(sizeof *a);
+	struct err e;
+
+	if (!a)
+		return;
+	l->line[l->line_used] = '\0';
+	if (l->line_too_long || strlen(l->line) != l->line_used) {
+		log_error("a line on stdin is no address");
+	} else if (l->line_used == 0) {
+		/* an empty line says nothing */
+	} else if (address_parse(a, l->line, false, &e) < 0 || a->bind) {
+		log_error("on stdin: %s", a->bind ? "bind: belongs to --in" : e.text);
+	} else if (port_open(l, a, true, true, &e) < 0) {
+		log_error("on stdin: %s", e.text);
+	} else {
+		return;
+	}
+	free(a);
+}
+
+static void read_lines(struct link *l, int64_t now)
+{
+	char bytes[512];
+	ssize_t n = read(l->setup.in_fd, bytes, sizeof bytes);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	for (ssize_t i = 0; i < n; i++) {
+		if (bytes[i] != '\n') {
+			if (l->line_used < sizeof l->line - 1)
+				l->line[l->line_used++] = bytes[i];
+			else
+				l->line_too_long = true;
+			continue;
+		}
+		connect_line(l);
+		l->line_used = 0;
+		l->line_too_long = false;
+	}
+	if (n > 0)
+		return;
+	if (l->line_used)
+		connect_line(l);
+	l->setup.in_fd = -1;
+	link_core_no_more(l->core, now);
+}
+
+/* --- the thread --------------------------------------------------------------------------------- */
+
+static void run_command(struct link *l, struct command *command, int64_t now)
+{
+	struct command_note *note = command->as.note;
+
+	switch (command->kind) {
+	case COMMAND_TAKE:
+		link_core_take(l->core, command->as.delivery, now);
+		return;
+	case COMMAND_SEND:
+		link_core_send(l->core, command->as.frame, now);
+		return;
+	case COMMAND_DONE:
+		link_core_done(l->core, command->as.delivery, now);
+		return;
+	case COMMAND_ANNOUNCE:
+		link_core_announce(l->core, note->source, note->run, note->first);
+		free(note);
+		return;
+	case COMMAND_DROP:
+		link_core_drop(l->core, note->source, note->run, note->first, note->last,
+			       note->reason, now);
+		free(note);
+		return;
+	}
+}
+
+/* What the stage has left for us. When we are leaving, the frames that it has not taken go back:
+ * both are looked at under one lock, so that none is taken in between. */
+static void run_commands(struct link *l, int64_t now)
+{
+	struct ring commands, frames = { .item = sizeof(struct frame *) };
+	struct command command;
+	struct frame *f;
+
+	pthread_mutex_lock(&l->box->lock);
+	commands = l->box->commands;
+	l->box->commands = (struct ring){ .item = sizeof(struct command) };
+	l->box->sends = 0;
+	bool closing = l->box->close_asked && !l->close_passed_on;
+	bool leaving = l->leaving;
+	if (leaving) {
+		frames = l->box->frames;
+		l->box->frames = (struct ring){ .item = sizeof(struct frame *) };
+	}
+	pthread_mutex_unlock(&l->box->lock);
+	while (ring_get(&commands, &command))
+		run_command(l, &command, now);
+	ring_free(&commands);
+	while (ring_get(&frames, &f))
+		frame_free(&f);
+	ring_free(&frames);
+	if (leaving) {
+		l->leaving = false;
+		link_core_leave(l->core, now);
+	}
+	if (closing) {
+		l->close_passed_on = true;
+		link_core_close(l->core, now);
+	}
+}
+
+/* How many frames the stage may give us now. */
+static void publish_room(struct link *l)
+{
+	int room = 0;
+
+	while (room < 16 && link_core_room(l->core, room + 1))
+		room++;
+	pthread_mutex_lock(&l->box->lock);
+	l->box->room = room - l->box->sends;
+	if (l->box->room > 0 && l->box->waits_for_room)
+		mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
+static void probe_ports(struct link *l, int64_t now)
+{
+	for (int i = 0; i < l->ports; i++) {
+		struct port *p = &l->port[i];
+		if (p->probes == 0 || now < p->probe_at)
+			continue;
+		p->probes--;
+		p->probe_at = now + 30000000;
+		link_core_probe(l->core, p->endpoint, now);
+	}
+	tell_gone(l, now);
+}
+
+static long until_next(const struct link *l, int64_t now)
+{
+	int64_t next = link_core_next(l->core);
+
+	for (int i = 0; i < l->ports; i++)
+		if (l->port[i].probes > 0 && l->port[i].probe_at < next)
+			next = l->port[i].probe_at;
+	if (next == INT64_MAX)
+		return -1;
+	return next <= now ? 0 : (long)((next - now + 999999) / 1000000);
+}
+
+/* What to wait for: bell, stdin, stdout's reader, then socket and monitor of each port. */
+static int poll_set(struct link *l, zmq_pollitem_t *item)
+{
+	int n = 3;
+
+	item[0] = (zmq_pollitem_t){ .fd = l->box->link_fd, .events = ZMQ_POLLIN };
+	item[1] = (zmq_pollitem_t){ .fd = l->setup.in_fd, .events = ZMQ_POLLIN };
+	item[2] = (zmq_pollitem_t){ .fd = l->setup.reader_fd, .events = ZMQ_POLLERR };
+	for (int i = 0; i < l->ports; i++) {
+		if (!l->port[i].socket)
+			continue;
+		item[n++] = (zmq_pollitem_t){ .socket = l->port[i].socket, .events = ZMQ_POLLIN };
+		item[n++] = (zmq_pollitem_t){ .socket = l->port[i].monitor, .events = ZMQ_POLLIN };
+	}
+	return n;
+}
+
+static bool shall_stop(struct link *l)
+{
+	pthread_mutex_lock(&l->box->lock);
+	bool stop = l->stop;
+	pthread_mutex_unlock(&l->box->lock);
+	return stop;
+}
+
+static void turn(struct link *l, const zmq_pollitem_t *item)
+{
+	int64_t now = clock_mono_ns();
+	uint64_t bell;
+
+	if (item[0].revents && read(l->box->link_fd, &bell, sizeof bell) < 0) {
+		/* It was only a bell. */
+	}
+	on_signals(l);
+	run_commands(l, now);
+	if (l->setup.in_fd >= 0 && item[1].revents)
+		read_lines(l, now);
+	if (l->setup.reader_fd >= 0 && item[2].revents) {
+		l->setup.reader_fd = -1;
+		link_core_deserted(l->core, now);
+	}
+	/* Frames before the news that their sender is gone. */
+	for (int i = 0; i < l->ports; i++)
+		read_port(l, &l->port[i], now);
+	for (int i = 0; i < l->ports; i++)
+		read_monitor(l, &l->port[i], now);
+	probe_ports(l, now);
+	link_core_tick(l->core, now);
+	link_core_flush(l->core, now);
+	tell_gone(l, now);
+	publish_room(l);
+}
+
+static void *run(void *context)
+{
+	struct link *l = context;
+	zmq_pollitem_t item[3 + 2 * PORTS_MAX];
+
+	while (!shall_stop(l)) {
+		int n = poll_set(l, item);
+		if (zmq_poll(item, n, until_next(l, clock_mono_ns())) < 0 && errno != EINTR) {
+			act_broken(l, EX_OSERR, zmq_strerror(errno));
+			break;
+		}
+		turn(l, item);
+	}
+	return NULL;
+}
+
+/* --- opening and closing ------------------------------------------------------------------------ */
+
+static int open_ports(struct link *l, struct err *e)
+{
+	for (size_t i = 0; i < l->setup.in_count; i++)
+		if (port_open(l, &l->setup.in[i], true, false, e) < 0)
+			return -1;
+	for (size_t i = 0; i < l->setup.out_count; i++)
+		if (port_open(l, &l->setup.out[i], false, false, e) < 0)
+			return -1;
+	return 0;
+}
+
+static void destroy(struct link *l, int linger_ms)
+{
+	for (int i = 0; i < l->ports; i++) {
+		struct port *p = &l->port[i];
+		if (p->socket)
+			set_int(p->socket, ZMQ_LINGER, linger_ms);
+		close_socket(p);
+		free(p->route);
+	}
+	if (l->context)
+		zmq_ctx_term(l->context);
+	for (int i = 0; i < l->ports; i++) {
+		address_release(l->port[i].address);
+		if (l->port[i].own_address)
+			free(l->port[i].address);
+	}
+	link_core_free(&l->core);
+	free(l);
+}
+
+struct link *link_open(const struct link_setup *setup, struct mailbox *box, struct err *e)
+{
+	struct link *l = calloc(1, sizeof *l);
+
+	if (!l) {
+		err_code(e, EX_TEMPFAIL, "no memory for the link");
+		return NULL;
+	}
+	l->setup = *setup;
+	l->box = box;
+	l->core = link_core_new(&setup->core, &actions, l);
+	l->context = zmq_ctx_new();
+	if (!l->core || !l->context) {
+		err_code(e, EX_TEMPFAIL, "no memory for the link");
+		goto fail;
+	}
+	signals_open(box->link_fd);
+	if (open_ports(l, e) < 0)
+		goto fail;
+	if (pthread_create(&l->thread, NULL, run, l) != 0) {
+		err_code(e, EX_OSERR, "no thread for the link");
+		goto fail;
+	}
+	return l;
+fail:
+	destroy(l, 0);
+	return NULL;
+}
+
+void link_close(struct link **link, struct link_core_counts *counts)
+{
+	struct link *l = *link;
+	uint64_t one = 1;
+
+	if (!l)
+		return;
+	pthread_mutex_lock(&l->box->lock);
+	l->stop = true;
+	pthread_mutex_unlock(&l->box->lock);
+	if (write(l->box->link_fd, &one, sizeof one) < 0) {
+		/* The bell is full: it rings already. */
+	}
+	pthread_join(l->thread, NULL);
+	signal_bell = -1;
+	if (counts)
+		link_core_count(l->core, counts);
+	destroy(l, 1000);
+	*link = NULL;
+}

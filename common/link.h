@@ -1,0 +1,30 @@
+/* The link's I/O: sockets and the thread that owns them. The only module that knows ZeroMQ. */
+#ifndef COMMON_LINK_H
+#define COMMON_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/address.h"
+#include "common/link_core.h"
+#include "common/mailbox.h"
+
+struct link;
+
+struct link_setup {
+	struct link_core_config core;
+	struct address *in, *out; /* borrowed until link_close; locks are taken and released */
+	size_t in_count, out_count;
+	int in_fd;     /* addresses of upstreams arrive here, one a line; -1: none */
+	int reader_fd; /* our address was printed here: nobody reads it any more when it errs; -1 */
+	bool leaves;   /* SIGTERM: hand back what was not begun and go (else: drain) */
+};
+
+/* Bind and connect, start the thread. Everything else goes through the mailbox, which must be open
+ * and outlive the link. NULL with *e. */
+struct link *link_open(const struct link_setup *setup, struct mailbox *box, struct err *e);
+
+/* Close the sockets; the last messages have a second to leave. counts (may be NULL) is filled. */
+void link_close(struct link **l, struct link_core_counts *counts);
+
+#endif

@@ -1,0 +1,175 @@
+/* Inside of link_core: shared by link_core.c (peers, sessions, time), link_send.c (downstream),
+ * link_receive.c (upstream) and link_end.c (totals, end of stream). */
+#ifndef COMMON_LINK_CORE_PRIVATE_H
+#define COMMON_LINK_CORE_PRIVATE_H
+
+#include "common/link_core.h"
+
+#define PEERS_MAX 1024
+#define TOTALS_MAX 65536
+#define ACK_RANGES_MAX WIRE_RANGES_MAX
+
+enum phase {
+	PEER_FREE,    /* the slot is not in use */
+	PEER_NEW,     /* connected: waiting for the transport; bound: waiting for HELLO */
+	PEER_HELLO,   /* we said HELLO and wait for WELCOME */
+	PEER_UP,      /* in session */
+	PEER_IGNORED, /* sent too much nonsense */
+	PEER_CLOSED,  /* a connected endpoint that is over */
+};
+
+/* A frame that we were given and owe an acknowledgement for. */
+struct delivery {
+	struct delivery *next, *previous;
+	int peer;
+	uint64_t session, link_seq;
+	char source[FRAME_SOURCE_MAX];
+	uint64_t run, seq;
+	bool taken;    /* the stage works on it */
+	bool released; /* its room was granted again */
+};
+
+/* A frame that we owe downstream. */
+struct parcel {
+	struct parcel *next, *previous;
+	struct frame *frame;
+	struct delivery *origin; /* NULL: our own */
+	size_t bytes;
+	uint64_t order; /* in which they were given to us */
+	uint64_t link_seq;
+	bool dropped; /* a drop record up to last */
+	uint64_t last;
+};
+
+struct parcels {
+	struct parcel *first, *last;
+	int count;
+};
+
+struct peer {
+	enum phase phase;
+	int endpoint;
+	uint64_t session;
+	struct message_hello hello;    /* what it said */
+	int64_t heard, said, hello_at; /* when last */
+	int malformed;
+	bool died;    /* its transport broke: it may have crashed */
+	bool leaving; /* BYE: nothing new to or from it */
+	bool parted;  /* BYE done: it has all its acknowledgements; stays until the next session */
+	uint64_t told_unknown; /* last session that we answered "not known" for */
+
+	/* downstream */
+	struct parcels sent; /* unacknowledged, by link_seq */
+	uint64_t next_seq, upto;
+	uint64_t working;         /* the last delivery that it began, 0: it has not said */
+	int64_t dispatched;       /* when last, for fairness */
+	uint64_t told, confirmed; /* versions of the totals */
+	bool end_told;
+
+	/* upstream */
+	uint64_t received;          /* highest link_seq */
+	uint64_t released, granted; /* rooms given back; upto as told */
+	struct message_range ack[ACK_RANGES_MAX];
+	int ack_count;
+	bool ended;        /* EOS with end has come */
+	uint64_t eos_id;   /* its id of the last EOS, to be acknowledged when … */
+	uint64_t eos_need; /* … our totals up to this version are confirmed */
+	bool eos_owed;
+};
+
+struct endpoint {
+	bool upstream, connects, mortal;
+	int peer;        /* if it connects */
+	int64_t lost_at; /* bound upstream: when a peer was lost without a word; 0: none */
+	bool ended;      /* bound upstream: some peer of it has ended */
+};
+
+struct total {
+	struct message_total is;
+	uint64_t version; /* when it changed last */
+	bool own;
+};
+
+struct link_core {
+	struct link_core_config config;
+	const struct link_core_actions *do_;
+	void *context;
+	int64_t now;
+	uint64_t session_counter;
+
+	struct peer **peer; /* by number; slots are reused */
+	int peer_count;
+	struct endpoint *endpoint;
+	int endpoint_count;
+
+	struct delivery *held; /* all that is owed upstream */
+	int held_count;
+	int stale_count; /* upper bound of those whose session is over */
+	int window;
+	bool ever_ended;                /* some upstream ended properly */
+	int last_total;                 /* where the last look-up ended */
+	bool input_over, leaving;       /* ended was called; asked to go */
+	int64_t up_lonely, down_lonely; /* since when a side has nobody; 0: it has */
+	bool deserted;
+
+	struct parcels pending; /* by order */
+	int unacked;            /* parcels sent */
+	size_t retained_bytes;
+	size_t largest; /* payload seen lately */
+	uint64_t order;
+	bool wanted;
+	struct wants wants;
+	char wants_stage[WIRE_NAME_MAX];
+
+	struct total *total;
+	int total_count, total_capacity;
+	uint64_t version;   /* of the totals; 0: nothing to tell */
+	uint64_t confirmed; /* the highest version that some downstream has confirmed */
+	bool closing, ending, finished, broken;
+	bool said_bye;
+	uint64_t end_version;
+	int64_t done_at; /* when our own end was confirmed; 0: not yet */
+
+	struct link_core_counts counts;
+};
+
+/* --- link_core.c */
+bool peer_live(const struct peer *p); /* in session */
+bool peer_suspect(const struct link_core *c, const struct peer *p);
+bool peer_upstream(const struct link_core *c, const struct peer *p);
+void core_say(struct link_core *c, int peer, struct message *m); /* fills in the session */
+void core_note(struct link_core *c, int severity, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void core_break(struct link_core *c, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void core_bye(struct link_core *c, int peer, enum message_code code, const char *text);
+void session_over(struct link_core *c, int peer);    /* frames go back, nothing is said */
+void session_restart(struct link_core *c, int peer); /* something is missing: begin again */
+
+/* --- link_send.c */
+void send_up(struct link_core *c, int peer); /* a downstream session begins */
+void send_requeue(struct link_core *c, struct peer *p);
+void send_dispatch(struct link_core *c);
+void send_parcel(struct link_core *c, struct frame *f, bool dropped, uint64_t last);
+void send_message(struct link_core *c, int peer, const struct message *m);
+void send_bye(struct link_core *c, int peer, const struct message *m);
+int send_wants(struct link_core *c, const struct message_hello *hello, char *text, size_t size);
+void send_free(struct link_core *c);
+
+/* --- link_receive.c */
+void receive_up(struct link_core *c, int peer);
+void receive_frame(struct link_core *c, int peer, struct message *m);
+void receive_release(struct link_core *c, struct delivery *d);
+void receive_ack(struct link_core *c, struct delivery *d); /* and frees it */
+void receive_flush(struct link_core *c, int peer);
+void receive_session_over(struct link_core *c, int peer);
+
+/* --- link_end.c */
+void end_eos(struct link_core *c, int peer, const struct message *m);
+void end_eos_ack(struct link_core *c, struct peer *p, const struct message *m);
+void end_note_sent(struct link_core *c, const struct frame *f, bool dropped, uint64_t last);
+bool end_covers(const struct link_core *c, const char *source, uint64_t run, uint64_t seq);
+void end_step(struct link_core *c); /* whatever has become possible */
+int64_t end_next(const struct link_core *c);
+
+#endif

@@ -1,0 +1,416 @@
+/* Totals and the end of the stream. Each stage keeps a table of what is known of every (source,
+ * run) and tells its downstreams what is new in it; each change has a version, and what a
+ * downstream has confirmed is a version too. */
+#include "common/link_core_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the table ---------------------------------------------------------------------------------- */
+
+static int total_find(const struct link_core *c, const char *source, uint64_t run)
+{
+	for (int k = 0; k < c->total_count; k++) {
+		int i = (c->last_total + k) % c->total_count;
+		const struct message_total *t = &c->total[i].is;
+		if (t->run == run && strcmp(t->source, source) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* The row of (source, run), made if need be; NULL: no memory, or a peer that invents sources. */
+static struct total *total_of(struct link_core *c, const char *source, uint64_t run)
+{
+	int i = total_find(c, source, run);
+
+	if (i >= 0) {
+		c->last_total = i;
+		return &c->total[i];
+	}
+	if (c->total_count == c->total_capacity) {
+		int capacity = c->total_capacity ? 2 * c->total_capacity : 16;
+		struct total *more = realloc(c->total, (size_t)capacity * sizeof *more);
+		if (!more || capacity > TOTALS_MAX) {
+			c->total = more ? more : c->total;
+			core_break(c, EX_TEMPFAIL, "more than %d sources", c->total_count);
+			return NULL;
+		}
+		c->total = more;
+		c->total_capacity = capacity;
+	}
+	struct total *t = &c->total[c->total_count++];
+	*t = (struct total){ .is.run = run };
+	snprintf(t->is.source, sizeof t->is.source, "%s", source);
+	return t;
+}
+
+bool end_covers(const struct link_core *c, const char *source, uint64_t run, uint64_t seq)
+{
+	int i = c->total_count ? total_find(c, source, run) : -1;
+	const struct message_total *t = i >= 0 ? &c->total[i].is : NULL;
+
+	return t && t->ended && seq >= t->first && seq - t->first < t->emitted;
+}
+
+/* What a source emits, it counts here. */
+void end_note_sent(struct link_core *c, const struct frame *f, bool dropped, uint64_t last)
+{
+	struct total *t = total_of(c, f->source, f->run);
+	uint64_t end = dropped ? last : f->seq;
+
+	if (!t)
+		return;
+	if (!t->own || t->is.emitted == 0) {
+		t->own = true;
+		t->is.first = f->seq;
+	}
+	if (f->seq < t->is.first) {
+		t->is.emitted += t->is.first - f->seq;
+		t->is.first = f->seq;
+	}
+	if (end - t->is.first + 1 > t->is.emitted)
+		t->is.emitted = end - t->is.first + 1;
+	if (dropped)
+		t->is.dropped += last - f->seq + 1;
+}
+
+void link_core_announce(struct link_core *c, const char *source, uint64_t run, uint64_t total)
+{
+	struct total *t = total_of(c, source, run);
+
+	if (!t)
+		return;
+	t->own = true;
+	t->is.expected = total;
+	t->version = ++c->version;
+	end_step(c);
+}
+
+static bool same(const struct message_total *a, const struct message_total *b)
+{
+	return a->ended == b->ended && a->first == b->first && a->emitted == b->emitted &&
+	       a->dropped == b->dropped && a->dead == b->dead && a->expected == b->expected;
+}
+
+/* A later session's word replaces an earlier one's, but what has ended stays ended. */
+static void merge(struct link_core *c, const struct message_total *said)
+{
+	struct total *t = total_of(c, said->source, said->run);
+
+	if (!t || (t->is.ended && !said->ended))
+		return;
+	if (t->version && same(&t->is, said))
+		return;
+	t->is = *said;
+	t->version = ++c->version;
+	c->do_->total(c->context, said);
+}
+
+/* --- in from upstream --------------------------------------------------------------------------- */
+
+void end_eos(struct link_core *c, int peer, const struct message *m)
+{
+	struct peer *p = c->peer[peer];
+	const struct message_eos *eos = &m->as.eos;
+
+	for (int i = 0; i < eos->count; i++)
+		merge(c, &eos->total[i]);
+	if (eos->more)
+		return;
+	p->eos_id = eos->id;
+	p->eos_need = c->version;
+	p->eos_owed = true;
+	if (eos->end) {
+		p->ended = c->ever_ended = true;
+		c->endpoint[p->endpoint].ended = true;
+	}
+}
+
+static bool endpoint_over(const struct link_core *c, int e)
+{
+	const struct endpoint *at = &c->endpoint[e];
+
+	if (at->connects)
+		return c->peer[at->peer]->phase == PEER_CLOSED || c->peer[at->peer]->ended;
+	for (int i = 0; i < c->peer_count; i++) {
+		const struct peer *p = c->peer[i];
+		if (p->phase == PEER_UP && p->endpoint == e && !p->ended && !p->leaving)
+			return false;
+	}
+	return at->ended && (at->lost_at == 0 || c->now - at->lost_at >= c->config.grace_ns);
+}
+
+static void look_at_input(struct link_core *c)
+{
+	int open = 0, known = 0;
+
+	if (c->input_over || c->config.more_upstreams)
+		return;
+	for (int e = 0; e < c->endpoint_count; e++)
+		if (c->endpoint[e].upstream) {
+			known++;
+			open += !endpoint_over(c, e);
+		}
+	if (open > 0)
+		return;
+	if (!c->ever_ended) {
+		core_break(c, EX_TEMPFAIL, "%s",
+			   known ? "the stage upstream is gone before the end of its stream"
+				 : "the stage upstream ended without giving its address");
+		return;
+	}
+	c->input_over = true;
+	c->do_->ended(c->context);
+}
+
+void link_core_no_more(struct link_core *c, int64_t now)
+{
+	c->now = now > c->now ? now : c->now;
+	c->config.more_upstreams = false;
+	end_step(c);
+}
+
+void link_core_deserted(struct link_core *c, int64_t now)
+{
+	c->now = now > c->now ? now : c->now;
+	c->deserted = true;
+	end_step(c);
+}
+
+/* --- out to downstream -------------------------------------------------------------------------- */
+
+static bool is_receiver(const struct link_core *c, const struct peer *p)
+{
+	return peer_live(p) && !peer_upstream(c, p) && !p->leaving;
+}
+
+static int receivers(const struct link_core *c)
+{
+	int n = 0;
+
+	for (int i = 0; i < c->peer_count; i++)
+		n += is_receiver(c, c->peer[i]);
+	return n;
+}
+
+/* All rows that are newer than what this session was told, in as many messages as it takes. */
+static void tell(struct link_core *c, int peer)
+{
+	struct peer *p = c->peer[peer];
+	struct message m = { .kind = MESSAGE_EOS, .as.eos = { .id = c->version } };
+	struct message_eos *eos = &m.as.eos;
+
+	for (int i = 0; i < c->total_count; i++) {
+		if (c->total[i].version <= p->told)
+			continue;
+		if (eos->count == WIRE_TOTALS_MAX) {
+			eos->more = true;
+			core_say(c, peer, &m);
+			eos->count = 0;
+		}
+		eos->total[eos->count++] = c->total[i].is;
+	}
+	eos->more = false;
+	eos->end = c->ending;
+	p->told = c->version;
+	core_say(c, peer, &m);
+}
+
+void end_eos_ack(struct link_core *c, struct peer *p, const struct message *m)
+{
+	uint64_t id = m->as.eos.id;
+
+	if (id > p->told || id <= p->confirmed)
+		return;
+	p->confirmed = id;
+	if (id > c->confirmed)
+		c->confirmed = id;
+}
+
+/* Has every downstream that lives, and one at least, confirmed this version? */
+static bool confirmed(const struct link_core *c, uint64_t version)
+{
+	if (c->confirmed < version)
+		return false;
+	for (int i = 0; i < c->peer_count; i++)
+		if (is_receiver(c, c->peer[i]) && c->peer[i]->confirmed < version)
+			return false;
+	return true;
+}
+
+/* Our own end: said once nothing is owed any more. */
+static void begin_end(struct link_core *c)
+{
+	if (!c->closing || c->ending || c->leaving || c->pending.count || c->unacked)
+		return;
+	for (int i = 0; i < c->total_count; i++)
+		if (c->total[i].own && !c->total[i].is.ended) {
+			c->total[i].is.ended = true;
+			c->total[i].version = ++c->version;
+		}
+	c->ending = true;
+	c->end_version = ++c->version;
+}
+
+/* Nobody is there to hear the end: everything is durable, so wait only for one that may return. */
+static bool nobody_to_tell(const struct link_core *c)
+{
+	return c->ending && c->down_lonely &&
+	       (c->deserted || c->now - c->down_lonely >= c->config.grace_ns);
+}
+
+static bool output_done(struct link_core *c)
+{
+	if (!c->config.pushes)
+		return c->closing;
+	if (c->leaving)
+		return c->closing && c->pending.count == 0 && c->unacked == 0;
+	if (c->ending && confirmed(c, c->end_version))
+		return true;
+	if (!nobody_to_tell(c))
+		return false;
+	core_note(c, 0, "every frame is stored, but nobody downstream is left to hear the end");
+	return true;
+}
+
+/* --- closing ------------------------------------------------------------------------------------ */
+
+static void answer_upstream(struct link_core *c)
+{
+	struct message m = { .kind = MESSAGE_EOS_ACK };
+
+	for (int i = 0; i < c->peer_count; i++) {
+		struct peer *p = c->peer[i];
+		if (!peer_live(p) || !peer_upstream(c, p) || !p->eos_owed)
+			continue;
+		bool last = p->ended && c->input_over && !c->leaving;
+		if (last ? !c->done_at : c->config.pushes && !confirmed(c, p->eos_need))
+			continue;
+		p->eos_owed = false;
+		m.as.eos.id = p->eos_id;
+		receive_flush(c, i);
+		core_say(c, i, &m);
+	}
+}
+
+static void say_bye(struct link_core *c)
+{
+	if (c->said_bye)
+		return;
+	c->said_bye = true;
+	for (int i = 0; i < c->peer_count; i++)
+		if (peer_live(c->peer[i]) && !peer_upstream(c, c->peer[i]))
+			core_bye(c, i, c->leaving ? CODE_LEAVING : CODE_DONE, "");
+}
+
+/* May we go, or is there an upstream that has not heard of our acknowledgement yet? */
+static bool upstreams_content(const struct link_core *c)
+{
+	int64_t waited = c->now - c->done_at;
+
+	if (c->leaving || waited >= 3 * c->config.grace_ns)
+		return true;
+	for (int i = 0; i < c->peer_count; i++) {
+		const struct peer *p = c->peer[i];
+		if (p->phase == PEER_FREE || !peer_upstream(c, p) || p->parted)
+			continue;
+		if (peer_live(p) && !p->leaving && !(p->ended && waited >= c->config.grace_ns))
+			return false;
+		/* Connected, ended and lost: it may be on its way back to hear it. */
+		if (!peer_live(p) && p->phase != PEER_CLOSED && p->phase != PEER_IGNORED &&
+		    c->endpoint[p->endpoint].connects && waited < c->config.grace_ns)
+			return false;
+	}
+	for (int e = 0; e < c->endpoint_count; e++)
+		if (c->endpoint[e].lost_at && waited < c->config.grace_ns)
+			return false;
+	return true;
+}
+
+void link_core_close(struct link_core *c, int64_t now)
+{
+	c->now = now > c->now ? now : c->now;
+	c->closing = true;
+	end_step(c);
+}
+
+/* --- loneliness --------------------------------------------------------------------------------- */
+
+static void lonely(const struct link_core *c, int64_t *since, bool alone)
+{
+	if (!alone)
+		*since = 0;
+	else if (*since == 0)
+		*since = c->now;
+}
+
+static void look_around(struct link_core *c)
+{
+	int ups = 0;
+
+	for (int i = 0; i < c->peer_count; i++)
+		ups += peer_live(c->peer[i]) && peer_upstream(c, c->peer[i]);
+	lonely(c, &c->up_lonely, c->config.pulls && !c->input_over && ups == 0);
+	lonely(c, &c->down_lonely, c->config.pushes && receivers(c) == 0);
+	if (c->done_at)
+		return;
+	int64_t limit = c->config.orphan_ns;
+	if (limit && c->up_lonely && c->now - c->up_lonely >= limit)
+		core_break(c, EX_TEMPFAIL, "no stage upstream for %lld s",
+			   (long long)(limit / 1000000000));
+	else if (c->down_lonely && !c->ending && c->deserted)
+		core_break(c, EX_TEMPFAIL, "the stage downstream is gone, and no other can come");
+	else if (limit && c->down_lonely && !c->ending && c->now - c->down_lonely >= limit)
+		core_break(c, EX_TEMPFAIL, "no stage downstream for %lld s",
+			   (long long)(limit / 1000000000));
+}
+
+void end_step(struct link_core *c)
+{
+	if (c->finished || c->broken)
+		return;
+	look_around(c);
+	look_at_input(c);
+	begin_end(c);
+	for (int i = 0; i < c->peer_count; i++)
+		if (is_receiver(c, c->peer[i]) && c->peer[i]->told < c->version)
+			tell(c, i);
+	if (!c->done_at && output_done(c))
+		c->done_at = c->now;
+	answer_upstream(c);
+	if (!c->done_at)
+		return;
+	say_bye(c);
+	if (!upstreams_content(c))
+		return;
+	link_core_flush(c, c->now);
+	c->finished = true;
+	c->do_->finished(c->context);
+}
+
+int64_t end_next(const struct link_core *c)
+{
+	int64_t next = INT64_MAX;
+	int64_t grace = c->config.grace_ns, limit = c->config.orphan_ns;
+	int64_t due[] = {
+		c->up_lonely && limit ? c->up_lonely + limit : INT64_MAX,
+		c->down_lonely && limit ? c->down_lonely + limit : INT64_MAX,
+		c->down_lonely && c->ending ? c->down_lonely + grace : INT64_MAX,
+		c->done_at ? c->done_at + grace : INT64_MAX,
+		c->done_at ? c->done_at + 3 * grace : INT64_MAX,
+	};
+
+	if (c->finished || c->broken)
+		return INT64_MAX;
+	for (size_t i = 0; i < sizeof due / sizeof due[0]; i++)
+		if (due[i] > c->now && due[i] < next)
+			next = due[i];
+	for (int e = 0; e < c->endpoint_count; e++) {
+		int64_t at = c->endpoint[e].lost_at + grace;
+		if (c->endpoint[e].lost_at && at > c->now && at < next)
+			next = at;
+	}
+	return next;
+}

@@ -1,0 +1,422 @@
+/* The half of link_core that faces downstream: what we owe, to whom it goes, what comes back. */
+#include "common/link_core_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Frames that wait for credit. A few keep the link busy while the stage makes the next; more would
+ * only be late. */
+#define PENDING_BYTES ((size_t)4 << 20)
+#define PENDING_MOST 16
+
+/* --- lists of parcels ------------------------------------------------------------------------- */
+
+static void unlink_parcel(struct parcels *list, struct parcel *x)
+{
+	*(x->previous ? &x->previous->next : &list->first) = x->next;
+	*(x->next ? &x->next->previous : &list->last) = x->previous;
+	x->next = x->previous = NULL;
+	list->count--;
+}
+
+/* After `at`; NULL: first. */
+static void link_after(struct parcels *list, struct parcel *at, struct parcel *x)
+{
+	x->previous = at;
+	x->next = at ? at->next : list->first;
+	*(x->next ? &x->next->previous : &list->last) = x;
+	*(at ? &at->next : &list->first) = x;
+	list->count++;
+}
+
+static void make_pending(struct link_core *c, struct parcel *x)
+{
+	struct parcel *at = c->pending.last;
+
+	while (at && at->order > x->order)
+		at = at->previous;
+	link_after(&c->pending, at, x);
+}
+
+static void parcel_free(struct link_core *c, struct parcel *x)
+{
+	c->retained_bytes -= x->bytes;
+	frame_free(&x->frame);
+	free(x);
+}
+
+static void free_all(struct link_core *c, struct parcels *list)
+{
+	while (list->first) {
+		struct parcel *x = list->first;
+		unlink_parcel(list, x);
+		parcel_free(c, x);
+	}
+}
+
+void send_free(struct link_core *c)
+{
+	free_all(c, &c->pending);
+	for (int i = 0; i < c->peer_count; i++)
+		free_all(c, &c->peer[i]->sent);
+}
+
+/* --- in ----------------------------------------------------------------------------------------- */
+
+bool link_core_room(const struct link_core *c, int n)
+{
+	size_t most = PENDING_BYTES / (c->largest + 1);
+	int pending = most < 2 ? 2 : most > PENDING_MOST ? PENDING_MOST : (int)most;
+	int retained = c->pending.count + c->unacked;
+
+	if (c->pending.count + n > pending || retained + n > c->config.retain_frames)
+		return false;
+	return retained == 0 ||
+	       c->retained_bytes + (size_t)n * c->largest <= c->config.retain_bytes;
+}
+
+/* A header has 4096 bytes: a frame with more meta than fits becomes an error row with as much of it
+ * as does. */
+static void make_fit(struct link_core *c, struct frame *f)
+{
+	struct err why;
+
+	if (wire_frame_bound(f) <= WIRE_HEADER_MAX)
+		return;
+	err_set(&why, "%d items of meta do not fit into the %d bytes of a header", f->meta_count,
+		WIRE_HEADER_MAX);
+	core_note(c, 0, "%s %llu: %s", f->source, (unsigned long long)f->seq, why.text);
+	if (f->status == FRAME_OK)
+		frame_fail(f, &why);
+	while (f->meta_count > 0 && wire_frame_bound(f) > WIRE_HEADER_MAX)
+		f->meta_count--;
+}
+
+/* Error rows carry no pixels: whoever reads them wants the reason. */
+static void make_fail(struct link_core *c, struct parcel *x, enum frame_status status,
+		      const char *reason)
+{
+	struct err why;
+
+	err_set(&why, "%s", reason);
+	frame_fail(x->frame, &why);
+	x->frame->status = status;
+	c->retained_bytes -= x->bytes;
+	x->bytes = 0;
+	make_fit(c, x->frame);
+}
+
+void send_parcel(struct link_core *c, struct frame *f, bool dropped, uint64_t last)
+{
+	struct parcel *x = calloc(1, sizeof *x);
+
+	if (!x) {
+		frame_free(&f);
+		core_break(c, EX_TEMPFAIL, "no memory for the link");
+		return;
+	}
+	make_fit(c, f);
+	x->frame = f;
+	x->origin = f->origin;
+	x->bytes = f->payload ? f->payload->size : 0;
+	x->dropped = dropped;
+	x->last = last;
+	x->order = ++c->order;
+	c->retained_bytes += x->bytes;
+	c->largest = x->bytes;
+	if (!x->origin)
+		end_note_sent(c, f, dropped, last);
+	make_pending(c, x);
+}
+
+void link_core_send(struct link_core *c, struct frame *f, int64_t now)
+{
+	struct delivery *origin = f->origin;
+
+	c->now = now > c->now ? now : c->now;
+	if (origin) {
+		receive_release(c, origin);
+		f->try = 0; /* that was upstream's count */
+	}
+	send_parcel(c, f, false, 0);
+	send_dispatch(c);
+}
+
+void link_core_drop(struct link_core *c, const char *source, uint64_t run, uint64_t first,
+		    uint64_t last, const char *reason, int64_t now)
+{
+	struct frame *f = frame_new();
+
+	c->now = now > c->now ? now : c->now;
+	if (!f) {
+		core_break(c, EX_TEMPFAIL, "no memory for the link");
+		return;
+	}
+	snprintf(f->source, sizeof f->source, "%s", source);
+	f->run = run;
+	f->seq = first;
+	f->status = FRAME_ERROR;
+	err_clean(f->reason, sizeof f->reason, reason);
+	send_parcel(c, f, true, last);
+	send_dispatch(c);
+}
+
+/* --- out ---------------------------------------------------------------------------------------- */
+
+/* Most free credit first, ties to the longest idle. A frame over which a worker has died goes alone
+ * to one that has nothing else, so that what happens next tells whether it was this frame. */
+static struct peer *choose(const struct link_core *c, const struct parcel *x)
+{
+	struct peer *best = NULL;
+	uint64_t most = 0;
+
+	for (int i = 0; i < c->peer_count; i++) {
+		struct peer *p = c->peer[i];
+		if (!peer_live(p) || peer_upstream(c, p) || p->leaving || peer_suspect(c, p))
+			continue;
+		if (p->sent.count > 0 && (x->frame->try > 0 || p->sent.first->frame->try > 0))
+			continue;
+		uint64_t room = p->upto >= p->next_seq ? p->upto - p->next_seq + 1 : 0;
+		if (room > most || (room && room == most && p->dispatched < best->dispatched)) {
+			best = p;
+			most = room;
+		}
+	}
+	return best;
+}
+
+static void dispatch_one(struct link_core *c, struct peer *p, struct parcel *x)
+{
+	struct message m = { .kind = MESSAGE_FRAME };
+	int peer = 0;
+
+	while (c->peer[peer] != p)
+		peer++;
+	if (x->bytes > p->hello.max_frame) {
+		char text[FRAME_REASON_MAX];
+		snprintf(text, sizeof text, "frame of %zu bytes; %s takes %llu at most", x->bytes,
+			 p->hello.stage, (unsigned long long)p->hello.max_frame);
+		make_fail(c, x, FRAME_ERROR, text);
+	}
+	x->link_seq = p->next_seq++;
+	p->dispatched = c->now;
+	link_after(&p->sent, p->sent.last, x);
+	c->unacked++;
+	c->counts.out++;
+	m.link_seq = x->link_seq;
+	m.frame = x->frame;
+	m.has_payload = x->frame->payload != NULL;
+	m.payload_size = m.has_payload ? x->frame->payload->size : 0;
+	m.dropped = x->dropped;
+	m.last = x->last;
+	core_say(c, peer, &m);
+	if (x->origin)
+		receive_release(c, x->origin);
+}
+
+void send_dispatch(struct link_core *c)
+{
+	struct peer *p;
+
+	while (c->pending.first && (p = choose(c, c->pending.first))) {
+		struct parcel *x = c->pending.first;
+		unlink_parcel(&c->pending, x);
+		dispatch_one(c, p, x);
+	}
+}
+
+void send_up(struct link_core *c, int peer)
+{
+	c->peer[peer]->confirmed = c->peer[peer]->told = 0;
+}
+
+/* --- back --------------------------------------------------------------------------------------- */
+
+static void settle(struct link_core *c, struct peer *p, struct parcel *x)
+{
+	unlink_parcel(&p->sent, x);
+	c->unacked--;
+	c->counts.acked++;
+	if (x->origin)
+		receive_ack(c, x->origin);
+	else if (!x->dropped)
+		c->do_->acked(c->context, x->frame->source, x->frame->run, x->frame->seq);
+	parcel_free(c, x);
+}
+
+static void take_back(struct link_core *c, struct peer *p, struct parcel *x)
+{
+	unlink_parcel(&p->sent, x);
+	c->unacked--;
+	c->counts.resent++;
+	make_pending(c, x);
+}
+
+/* One that kills every worker that tries it must not kill them for ever. */
+static void blame(struct link_core *c, struct parcel *x)
+{
+	struct frame *f = x->frame;
+
+	if (f->status != FRAME_OK || ++f->try < c->config.max_tries)
+		return;
+	core_note(c, 0, "%s %llu: %d workers died over it", f->source, (unsigned long long)f->seq,
+		  f->try);
+	make_fail(c, x, FRAME_DEAD, "every worker that tried this frame died");
+	c->counts.tombstones++;
+}
+
+/* Who may have been the end of this peer: the frame that it began last, or the one after, which it
+ * may have begun without our hearing of it. Not those of a peer that never says what it begins, a
+ * sink. */
+static void blame_suspects(struct link_core *c, struct peer *p)
+{
+	struct parcel *x = p->sent.first;
+	bool alone = x && !x->next && x->frame->try > 0;
+
+	while (x && x->link_seq < p->working)
+		x = x->next;
+	if (c->config.max_tries <= 0 || !p->died || !x || (!p->working && !alone))
+		return;
+	blame(c, x);
+	if (x->link_seq == p->working && x->next)
+		blame(c, x->next);
+}
+
+/* All that a peer had goes to the others. */
+void send_requeue(struct link_core *c, struct peer *p)
+{
+	blame_suspects(c, p);
+	while (p->sent.last)
+		take_back(c, p, p->sent.last);
+	p->working = 0;
+}
+
+static struct parcel *find_sent(const struct peer *p, uint64_t link_seq)
+{
+	struct parcel *x = p->sent.first;
+
+	while (x && x->link_seq < link_seq)
+		x = x->next;
+	return x && x->link_seq == link_seq ? x : NULL;
+}
+
+/* What the ranges name is settled, or taken back. Ranges are somebody's word: what they name beyond
+ * what we sent means nothing. */
+static void each_in_ranges(struct link_core *c, struct peer *p, const struct message *m,
+			   void (*act)(struct link_core *, struct peer *, struct parcel *))
+{
+	for (int i = 0; i < m->as.ranges.count; i++) {
+		const struct message_range *r = &m->as.ranges.range[i];
+		struct parcel *next, *x = p->sent.first;
+		for (; x && x->link_seq <= r->last; x = next) {
+			next = x->next;
+			if (x->link_seq >= r->first)
+				act(c, p, x);
+		}
+	}
+}
+
+/* A frame that the receiver cannot use, now or ever, becomes an error row. One that is an error row
+ * already and is refused again cannot be delivered at all. */
+static void on_nak(struct link_core *c, struct peer *p, const struct message *m)
+{
+	struct parcel *x = find_sent(p, m->link_seq);
+
+	if (!x)
+		return;
+	if (m->code != CODE_BUSY) {
+		if (x->frame->status != FRAME_OK) {
+			core_break(c, EX_DATAERR, "%s refuses an error row: %s", p->hello.stage,
+				   m->as.text);
+			return;
+		}
+		make_fail(c, x, FRAME_ERROR, m->as.text[0] ? m->as.text : "refused downstream");
+	}
+	take_back(c, p, x);
+}
+
+void send_message(struct link_core *c, int peer, const struct message *m)
+{
+	struct peer *p = c->peer[peer];
+
+	switch (m->kind) {
+	case MESSAGE_CREDIT:
+		if (m->upto > p->upto)
+			p->upto = m->upto;
+		return;
+	case MESSAGE_WORK:
+		p->working = m->link_seq; /* the ones before it are finished */
+		return;
+	case MESSAGE_ACK:
+		each_in_ranges(c, p, m, settle);
+		return;
+	case MESSAGE_NAK:
+		on_nak(c, p, m);
+		return;
+	default:
+		return;
+	}
+}
+
+/* A receiver goes: what it has not started is free for others, the rest it will still answer. */
+void send_bye(struct link_core *c, int peer, const struct message *m)
+{
+	struct peer *p = c->peer[peer];
+
+	p->leaving = true;
+	each_in_ranges(c, p, m, take_back);
+}
+
+/* --- wants -------------------------------------------------------------------------------------- */
+
+static void say_wants(const struct wants *w, char *out, size_t size)
+{
+	size_t n = (size_t)snprintf(out, size, "'%s'", w->recipe);
+
+	if (w->dtype != DTYPE_NONE && n < size)
+		n += (size_t)snprintf(out + n, size - n, " %s", dtype_name(w->dtype));
+	for (int i = 0; i < w->rank && n < size; i++)
+		n += (size_t)snprintf(out + n, size - n, "%s%lld", i ? "x" : " ",
+				      (long long)w->shape[i]);
+}
+
+static bool agree(const struct wants *a, const struct wants *b)
+{
+	if (a->recipe[0] && b->recipe[0] && strcmp(a->recipe, b->recipe) != 0)
+		return false;
+	if (a->dtype != DTYPE_NONE && b->dtype != DTYPE_NONE && a->dtype != b->dtype)
+		return false;
+	if (a->rank == 0 || b->rank == 0)
+		return true;
+	if (a->rank != b->rank)
+		return false;
+	for (int i = 0; i < a->rank; i++)
+		if (a->shape[i] != b->shape[i] && a->shape[i] >= 0 && b->shape[i] >= 0)
+			return false;
+	return true;
+}
+
+/* The first downstream decides what all get. */
+int send_wants(struct link_core *c, const struct message_hello *hello, char *text, size_t size)
+{
+	char mine[WIRE_RECIPE_MAX + 128], theirs[WIRE_RECIPE_MAX + 128];
+
+	if (c->wanted && !agree(&c->wants, &hello->wants)) {
+		say_wants(&c->wants, mine, sizeof mine);
+		say_wants(&hello->wants, theirs, sizeof theirs);
+		snprintf(text, size,
+			 "%s makes %s, which %s asked for first; %s (%s) wants %s: give it a %s of "
+			 "its own",
+			 c->config.self.stage, mine, c->wants_stage, hello->stage, hello->worker,
+			 theirs, c->config.self.stage);
+		return -1;
+	}
+	if (!c->wanted) {
+		c->wanted = true;
+		c->wants = hello->wants;
+		snprintf(c->wants_stage, sizeof c->wants_stage, "%s", hello->stage);
+		c->do_->wanted(c->context, &c->wants);
+	}
+	return 0;
+}

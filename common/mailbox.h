@@ -1,0 +1,84 @@
+/* Between the stage's thread and the link's: what each leaves for the other, and how it wakes it.
+ * Either side sleeps in poll(2) on a descriptor of its own, so that both can wait for other things
+ * too. Nothing here decides anything. */
+#ifndef COMMON_MAILBOX_H
+#define COMMON_MAILBOX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/frame.h"
+#include "common/stage.h"
+#include "common/wire.h"
+
+struct delivery;
+
+enum command_kind { COMMAND_TAKE, COMMAND_SEND, COMMAND_DONE, COMMAND_ANNOUNCE, COMMAND_DROP };
+
+/* Of ANNOUNCE (first is the total) and DROP. */
+struct command_note {
+	char source[FRAME_SOURCE_MAX], reason[FRAME_REASON_MAX];
+	uint64_t run, first, last;
+};
+
+struct command {
+	enum command_kind kind;
+	union {
+		struct delivery *delivery; /* TAKE, DONE */
+		struct frame *frame;       /* SEND: the command's own */
+		struct command_note *note; /* the command's own */
+	} as;
+};
+
+struct acked {
+	char source[FRAME_SOURCE_MAX];
+	uint64_t run, seq;
+};
+
+/* A queue of things of one size. */
+struct ring {
+	size_t item, head, count, capacity;
+	char *data;
+};
+
+int ring_put(struct ring *r, const void *item); /* -1: no memory */
+bool ring_get(struct ring *r, void *item);
+void ring_free(struct ring *r);
+
+struct mailbox {
+	pthread_mutex_t lock;  /* over all that follows */
+	int link_fd, stage_fd; /* eventfds, each woken by the other side */
+	bool stage_waits, waits_for_room;
+
+	/* for the link */
+	struct ring commands; /* struct command */
+	int sends;            /* SEND commands among them */
+	bool close_asked;
+
+	/* for the stage */
+	struct ring frames; /* struct frame * */
+	struct ring acked;  /* struct acked, if keep_acked */
+	bool keep_acked;
+	int room; /* frames that may be sent now */
+	bool ended, finished, broken, wanted, stopping;
+	struct err why;
+	struct wants wants;
+	struct ring totals; /* struct stage_total, never taken out */
+	struct ring drops;  /* struct stage_dropped, never taken out */
+};
+
+int mailbox_open(struct mailbox *m, struct err *e);
+void mailbox_close(struct mailbox *m);
+
+/* Wake the stage if it waits (lock held). */
+void mailbox_wake_stage(struct mailbox *m);
+
+/* Leave a command for the link, and wake it if there was none before (lock held). -1: no memory. */
+int mailbox_command(struct mailbox *m, const struct command *command);
+
+/* The stage sleeps until the link wakes it, fd (or -1) is readable, or deadline (monotonic ns,
+ * INT64_MAX: never) has come. The lock is held before and after. True if fd is readable. */
+bool mailbox_sleep(struct mailbox *m, int fd, int64_t deadline);
+
+#endif
