@@ -25,7 +25,7 @@ static double hamming(double x)
 	if (x >= 1)
 		return 0;
 	x *= M_PI;
-	return sin(x) / x * (0.54 + 0.46 * cos(x));
+	return sin(x) / x * (0.54f + 0.46f * cos(x)); /* Pillow's constants are floats */
 }
 
 /* Keys' cubic with a = -1/2. */

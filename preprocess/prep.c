@@ -1,6 +1,7 @@
 #include "preprocess/prep.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "preprocess/geometry.h"
 #include "preprocess/picture.h"
@@ -12,6 +13,7 @@ struct prep {
 	char hash[HASH_HEX];
 	struct tensor_values values;
 	struct resampler *resampler;
+	int64_t expected[4]; /* 0 and -1: any */
 };
 
 struct prep *prep_new(const struct recipe *r, const struct kernels *kernels)
@@ -37,6 +39,25 @@ void prep_free(struct prep **p)
 	*p = NULL;
 }
 
+void prep_expect(struct prep *p, const int64_t shape[4])
+{
+	memcpy(p->expected, shape, sizeof p->expected);
+}
+
+static int check_expected(const struct prep *p, const int64_t shape[4], struct err *e)
+{
+	for (int i = 1; i < 4; i++)
+		if (p->expected[i] > 0 && shape[i] != p->expected[i])
+			return err_set(e,
+				       "the picture becomes %lldx%lldx%lld, the model takes "
+				       "%lldx%lldx%lld (%s), and the recipe does not resize it",
+				       (long long)shape[1], (long long)shape[2],
+				       (long long)shape[3], (long long)p->expected[1],
+				       (long long)p->expected[2], (long long)p->expected[3],
+				       p->recipe.layout == LAYOUT_NCHW ? "nchw" : "nhwc");
+	return 0;
+}
+
 /* The frame's new shape and payload; the pixels must be held by somebody else. */
 static int make_tensor(struct prep *p, struct frame *f, const struct geometry *g, struct tensor *t,
 		       struct err *e)
@@ -46,6 +67,8 @@ static int make_tensor(struct prep *p, struct frame *f, const struct geometry *g
 	recipe_shape(&p->recipe, shape);
 	shape[p->recipe.layout == LAYOUT_NCHW ? 2 : 1] = g->y.side;
 	shape[p->recipe.layout == LAYOUT_NCHW ? 3 : 2] = g->x.side;
+	if (check_expected(p, shape, e) < 0)
+		return -1;
 	if (frame_shape(f, FRAME_TENSOR, p->recipe.dtype, 4, shape, e) < 0)
 		return -1;
 	t->values = &p->values;

@@ -13,6 +13,9 @@ struct prep;
 struct prep *prep_new(const struct recipe *r, const struct kernels *kernels);
 void prep_free(struct prep **p); /* leaves NULL; takes NULL inside */
 
+/* The tensors must have this shape (batch aside; -1: any): what becomes another is refused. */
+void prep_expect(struct prep *p, const int64_t shape[4]);
+
 /* Turn the picture in f into the network's input, in place; meta gets the recipe's hash. -1 with *e
  * if this picture cannot be; then f may have lost its payload. */
 int prep_apply(struct prep *p, struct frame *f, struct err *e);
