@@ -1,7 +1,7 @@
 /* Which kernel computes a matrix product. */
 #include "infer/kernels/gemm_kernel.h"
 
-static const struct gemm_kernel *const table[] = { &gemm_igemm, &gemm_reference };
+static const struct gemm_kernel *const table[] = { &gemm_igemm, &gemm_blis, &gemm_reference };
 
 void gemm_choose(struct gemm *g, enum kernel_set set, int lanes)
 {
