@@ -632,7 +632,8 @@ static void finish(struct stage *s, int code)
 	uint64_t one = 1;
 	struct err e;
 
-	if (!s->link && !s->said && code == 0 && stage_start(s, &e) < 0)
+	/* A source that had nothing still says so; a stage that never began to pull only printed something. */
+	if (!s->link && !s->said && code == 0 && !s->spec->pulls && stage_start(s, &e) < 0)
 		broken(s, &e);
 	if (!s->link || s->said)
 		return;
