@@ -10,10 +10,20 @@
 #include <unistd.h>
 
 #include "infer/half.h"
+#include "infer/kernels/isa.h"
 #include "infer/model_parts.h"
 #include "infer/onnx/onnx.h"
 
 #define FILE_MAX ((size_t)4 << 30)
+
+static void name_kernels(struct model *m)
+{
+	static const char *const names[] = { "native-", "blis", "reference" };
+	enum kernel_set set = m->graph->kernels;
+
+	snprintf(m->kernels, sizeof m->kernels, "%s%s", names[set],
+		 set == KERNELS_NATIVE ? isa_name(isa_best()) : "");
+}
 
 struct model *model_read(const void *bytes, size_t size, const struct model_options *o,
 			 struct err *e)
@@ -38,6 +48,7 @@ struct model *model_read(const void *bytes, size_t size, const struct model_opti
 	}
 	if (onnx_read(m->graph, bytes, size, e) < 0)
 		goto failed;
+	name_kernels(m);
 	m->probabilities = ends_in_probabilities(m->graph);
 	hash_bytes(bytes, size, m->sha256);
 	return m;
@@ -213,10 +224,7 @@ void model_run(struct model *m, const void *const *input)
 
 		if (t->constant || !t->data)
 			continue;
-		if (t->half)
-			half_to_float(input[i], t->data, tensor_count(t));
-		else
-			memcpy(t->data, input[i], tensor_bytes(t));
+		memcpy(t->data, input[i], tensor_bytes(t));
 	}
 	if (m->profile)
 		graph_run_timed(g);

@@ -8,7 +8,7 @@
 struct model {
 	struct graph *graph;
 	bool planned, profile, probabilities;
-	char sha256[HASH_HEX];
+	char sha256[HASH_HEX], kernels[32];
 };
 
 /* Does the node that makes the first output say that it gives probabilities? */

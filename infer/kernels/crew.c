@@ -16,7 +16,8 @@ struct lane {
 };
 
 struct crew {
-	int lanes; /* with the caller's own, number 0 */
+	int lanes;   /* with the caller's own, number 0 */
+	int running; /* of them; threads begin with the first job, so that a process may fork before */
 	struct lane *lane;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -83,7 +84,8 @@ struct crew *crew_new(int lanes)
 
 	if (!c)
 		return NULL;
-	c->lanes = 1;
+	c->lanes = lanes > 1 ? lanes : 1;
+	c->running = 1;
 	c->lane = calloc((size_t)(lanes > 1 ? lanes : 1), sizeof *c->lane);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->wake, NULL);
@@ -91,15 +93,22 @@ struct crew *crew_new(int lanes)
 		crew_free(&c);
 		return NULL;
 	}
-	for (int i = 1; i < lanes; i++) {
-		c->lane[i] = (struct lane){ .crew = c, .number = i };
-		if (pthread_create(&c->lane[i].thread, NULL, lane_main, &c->lane[i]) != 0) {
-			crew_free(&c);
-			return NULL;
-		}
-		c->lanes++;
-	}
 	return c;
+}
+
+/* Fewer lanes than asked for do the same work. */
+static void start(struct crew *c)
+{
+	while (c->running < c->lanes) {
+		struct lane *l = &c->lane[c->running];
+
+		*l = (struct lane){ .crew = c, .number = c->running };
+		if (pthread_create(&l->thread, NULL, lane_main, l) != 0) {
+			c->lanes = c->running;
+			return;
+		}
+		c->running++;
+	}
 }
 
 void crew_free(struct crew **crew)
@@ -111,7 +120,7 @@ void crew_free(struct crew **crew)
 		return;
 	__atomic_store_n(&c->ending, true, __ATOMIC_RELEASE);
 	post(c);
-	for (int i = 1; i < c->lanes; i++)
+	for (int i = 1; i < c->running; i++)
 		pthread_join(c->lane[i].thread, NULL);
 	pthread_cond_destroy(&c->wake);
 	pthread_mutex_destroy(&c->lock);
@@ -132,6 +141,8 @@ void crew_run(struct crew *c, void (*task)(void *context, size_t i, int lane), v
 			task(context, i, 0);
 		return;
 	}
+	if (c->running < c->lanes)
+		start(c);
 	c->task = task;
 	c->context = context;
 	c->count = count;
