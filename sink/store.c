@@ -1,0 +1,496 @@
+/* Writing to SQLite: WAL so that readers never wait, synchronous=FULL so that a commit is on disk
+ * when it returns, and many rows per commit because each commit costs an fsync.
+ *
+ * A file is looked at before SQLite opens it: what is not ours is refused untouched. A new store is
+ * made in one transaction in rollback mode and only then switched to WAL, so that the identifying
+ * header always stands in the file itself. */
+#include "sink/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sink/store_sqlite.h"
+
+#define APPLICATION_ID 0x616e646f /* "ando" */
+#define BUSY_MS 1000              /* how long SQLite itself waits for a lock */
+
+/* migrations[n] leads from schema n to n + 1. Rows here are never edited, only added. */
+static const char *const migrations[] = {
+	"CREATE TABLE results("
+	" id INTEGER PRIMARY KEY,"
+	" source TEXT NOT NULL, run INTEGER NOT NULL, seq INTEGER NOT NULL,"
+	" tag TEXT, image TEXT, capture_ts INTEGER, trigger_ts INTEGER, result_ts INTEGER,"
+	" latency_ms REAL,"
+	" verdict TEXT CHECK(verdict IN ('good', 'ng', 'uncertain', 'error')),"
+	" reason TEXT, threshold REAL, label TEXT, label_id INTEGER, score REAL, scores TEXT,"
+	" model TEXT, model_sha256 TEXT, recipe_sha256 TEXT, kernels TEXT, worker TEXT,"
+	" tries INTEGER NOT NULL DEFAULT 0, timings TEXT, meta TEXT,"
+	" UNIQUE(source, run, seq));"
+	"CREATE TABLE runs("
+	" source TEXT NOT NULL, run INTEGER NOT NULL, host TEXT, pipeline TEXT,"
+	" model TEXT, model_sha256 TEXT, recipe_sha256 TEXT,"
+	" started_ts INTEGER NOT NULL, stored_ts INTEGER NOT NULL,"
+	" expected INTEGER, first INTEGER, emitted INTEGER, dropped INTEGER NOT NULL DEFAULT 0,"
+	" ended INTEGER NOT NULL DEFAULT 0,"
+	" PRIMARY KEY(source, run)) WITHOUT ROWID;"
+	"CREATE TABLE drops("
+	" source TEXT NOT NULL, run INTEGER NOT NULL,"
+	" first INTEGER NOT NULL, last INTEGER NOT NULL, reason TEXT,"
+	" PRIMARY KEY(source, run, first, last)) WITHOUT ROWID;",
+};
+#define SCHEMA ((int)(sizeof migrations / sizeof migrations[0]))
+
+int store_failed(struct store *s, const char *doing, struct err *e)
+{
+	int code = sqlite3_errcode(s->db) & 0xff;
+	int saved = sqlite3_system_errno(s->db);
+
+	switch (code) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return err_code(e, EX_TEMPFAIL, "%s: locked by another process", s->path);
+	case SQLITE_FULL:
+		return err_code(e, EX_TEMPFAIL, "%s: disk full", s->path);
+	case SQLITE_IOERR:
+	case SQLITE_NOMEM:
+	case SQLITE_CANTOPEN:
+		return err_code(e, EX_TEMPFAIL, "%s: %s: %s%s%s", s->path, doing,
+				sqlite3_errmsg(s->db), saved ? ": " : "",
+				saved ? strerror(saved) : "");
+	default:
+		return err_code(e, EX_IOERR, "%s: %s: %s", s->path, doing, sqlite3_errmsg(s->db));
+	}
+}
+
+static int run_sql(struct store *s, const char *sql, const char *doing, struct err *e)
+{
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
+								       : store_failed(s, doing, e);
+}
+
+sqlite3_stmt *store_prepare(struct store *s, const char *sql, struct err *e)
+{
+	sqlite3_stmt *statement;
+
+	if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
+	    SQLITE_OK) {
+		store_failed(s, "cannot prepare", e);
+		return NULL;
+	}
+	return statement;
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static uint32_t big_endian(const unsigned char *b)
+{
+	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/* Is the file missing, empty, or a store of ours? By SQLite's file format, section 1.3. */
+static int check_file(const char *path, enum store_mode mode, struct err *e)
+{
+	unsigned char header[100];
+	struct stat is;
+	ssize_t n = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 && errno == ENOENT && mode == STORE_WRITE)
+		return 0;
+	if (fd < 0)
+		return err_code(e, EX_NOINPUT, "%s: %s", path, strerror(errno));
+	if (fstat(fd, &is) < 0 || !S_ISREG(is.st_mode))
+		err_code(e, EX_DATAERR, "%s: not a regular file", path);
+	else if ((n = pread(fd, header, sizeof header, 0)) < 0)
+		err_code(e, EX_IOERR, "%s: %s", path, strerror(errno));
+	else
+		n = n == 0 ? 0 : n < (ssize_t)sizeof header ? 1 : n;
+	close(fd);
+	if (!S_ISREG(is.st_mode) || n < 0)
+		return -1;
+	if (n == 0)
+		return mode == STORE_WRITE ? 0 : err_set(e, "%s: an empty file, not a store", path);
+	if (n == 1 || memcmp(header, "SQLite format 3", 16) != 0)
+		return err_set(e, "%s: not a SQLite file; it is left as it is", path);
+	if (big_endian(header + 68) != APPLICATION_ID)
+		return err_set(
+		    e, "%s: a SQLite file, but not a store of andon; it is left as it is", path);
+	return 0;
+}
+
+static int schema_version(struct store *s, int *version, struct err *e)
+{
+	sqlite3_stmt *statement = store_prepare(s, "PRAGMA user_version", e);
+	int got = statement ? sqlite3_step(statement) : SQLITE_ERROR;
+
+	if (got == SQLITE_ROW)
+		*version = sqlite3_column_int(statement, 0);
+	else if (statement)
+		store_failed(s, "cannot read the schema version", e);
+	sqlite3_finalize(statement);
+	if (got != SQLITE_ROW)
+		return -1;
+	if (*version > SCHEMA)
+		return err_set(e,
+			       "%s: written by a newer andon (schema %d, this one knows up to %d); "
+			       "it is left as it is",
+			       s->path, *version, SCHEMA);
+	if (*version < 0)
+		return err_set(e, "%s: schema version %d", s->path, *version);
+	return 0;
+}
+
+static int migrate(struct store *s, struct err *e)
+{
+	char numbers[96];
+	int version;
+
+	if (schema_version(s, &version, e) < 0)
+		return -1;
+	if (version == SCHEMA)
+		return 0;
+	if (run_sql(s, "BEGIN EXCLUSIVE", "cannot begin", e) < 0)
+		return -1;
+	if (schema_version(s, &version, e) < 0) /* another process may have been faster */
+		goto undo;
+	for (; version < SCHEMA; version++)
+		if (run_sql(s, migrations[version], "cannot make the tables", e) < 0)
+			goto undo;
+	snprintf(numbers, sizeof numbers, "PRAGMA application_id=%d; PRAGMA user_version=%d",
+		 APPLICATION_ID, SCHEMA);
+	if (run_sql(s, numbers, "cannot note the schema", e) < 0 ||
+	    run_sql(s, "COMMIT", "cannot make the tables", e) < 0)
+		goto undo;
+	return 0;
+undo:
+	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	return -1;
+}
+
+static int use_wal(struct store *s, struct err *e)
+{
+	sqlite3_stmt *statement = store_prepare(s, "PRAGMA journal_mode=WAL", e);
+	bool wal = false;
+
+	if (!statement)
+		return -1;
+	int got = sqlite3_step(statement);
+	if (got == SQLITE_ROW)
+		wal = strcmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
+	else
+		store_failed(s, "cannot use a write-ahead log", e);
+	sqlite3_finalize(statement);
+	if (got != SQLITE_ROW)
+		return -1;
+	if (!wal)
+		return err_code(e, EX_IOERR, "%s: this file system cannot hold a write-ahead log",
+				s->path);
+	return run_sql(s, "PRAGMA synchronous=FULL", "cannot set synchronous", e);
+}
+
+void store_column_names(struct text *t)
+{
+	for (size_t i = 0; i < row_column_count; i++) {
+		if (i)
+			text_putc(t, ',');
+		text_puts(t, row_columns[i].name);
+	}
+}
+
+static int prepare_all(struct store *s, struct err *e)
+{
+	static const char insert_tail[] = ") ON CONFLICT(source, run, seq) DO NOTHING";
+	static const char recall_tail[] = " FROM results WHERE source=? AND run=? AND seq=?";
+	struct text sql = { 0 };
+
+	text_puts(&sql, "INSERT INTO results(");
+	store_column_names(&sql);
+	text_puts(&sql, ") VALUES(?");
+	for (size_t i = 1; i < row_column_count; i++)
+		text_puts(&sql, ",?");
+	text_add(&sql, insert_tail, sizeof insert_tail);
+	if (!sql.failed)
+		s->insert = store_prepare(s, sql.data, e);
+	text_clear(&sql);
+	text_puts(&sql, "SELECT ");
+	store_column_names(&sql);
+	text_add(&sql, recall_tail, sizeof recall_tail);
+	if (!sql.failed && s->insert)
+		s->recall = store_prepare(s, sql.data, e);
+	if (sql.failed)
+		err_code(e, EX_OSERR, "out of memory");
+	text_free(&sql);
+	if (s->recall)
+		s->run = store_prepare(
+		    s,
+		    "INSERT INTO runs(source, run, host, pipeline, model, model_sha256,"
+		    " recipe_sha256, started_ts, stored_ts) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?8)"
+		    " ON CONFLICT(source, run) DO UPDATE SET"
+		    " model=coalesce(model, excluded.model),"
+		    " model_sha256=coalesce(model_sha256, excluded.model_sha256),"
+		    " recipe_sha256=coalesce(recipe_sha256, excluded.recipe_sha256)",
+		    e);
+	return s->run ? 0 : -1;
+}
+
+static uint64_t file_bytes(struct store *s)
+{
+	sqlite3_stmt *ask = store_prepare(
+	    s, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", NULL);
+	uint64_t bytes = 0;
+
+	if (ask && sqlite3_step(ask) == SQLITE_ROW)
+		bytes = (uint64_t)sqlite3_column_int64(ask, 0);
+	sqlite3_finalize(ask);
+	return bytes;
+}
+
+uint64_t store_grown(struct store *s)
+{
+	uint64_t now = file_bytes(s);
+
+	return now > s->bytes_at_open ? now - s->bytes_at_open : 0;
+}
+
+struct store *store_open(const char *path, enum store_mode mode, const char *pipeline,
+			 struct err *e)
+{
+	struct store *s = calloc(1, sizeof *s);
+	int version;
+
+	if (!s) {
+		err_code(e, EX_OSERR, "out of memory");
+		return NULL;
+	}
+	s->path = path;
+	s->pipeline = pipeline;
+	if (gethostname(s->host, sizeof s->host - 1) < 0)
+		s->host[0] = '\0';
+	if (check_file(path, mode, e) < 0)
+		goto failed;
+	int flags =
+	    mode == STORE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	if (sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+		store_failed(s, "cannot open", e);
+		goto failed;
+	}
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	if (mode == STORE_READ) {
+		if (schema_version(s, &version, e) < 0)
+			goto failed;
+		return s;
+	}
+	if (migrate(s, e) < 0 || use_wal(s, e) < 0 || prepare_all(s, e) < 0)
+		goto failed;
+	s->bytes_at_open = file_bytes(s);
+	return s;
+failed:
+	store_close(&s);
+	return NULL;
+}
+
+void store_close(struct store **s)
+{
+	if (!*s)
+		return;
+	sqlite3_finalize((*s)->insert);
+	sqlite3_finalize((*s)->recall);
+	sqlite3_finalize((*s)->run);
+	sqlite3_close((*s)->db);
+	keys_free(&(*s)->runs);
+	free(*s);
+	*s = NULL;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static void bind_column(sqlite3_stmt *to, int at, const struct row *row, const struct column *c)
+{
+	char number[TEXT_NUMBER_MAX];
+
+	if (!row_has(row, c)) {
+		sqlite3_bind_null(to, at);
+		return;
+	}
+	switch (c->kind) {
+	case COLUMN_TEXT:
+	case COLUMN_JSON:
+		sqlite3_bind_text(to, at, row_text(row, c), -1, SQLITE_STATIC);
+		break;
+	case COLUMN_INT:
+		sqlite3_bind_int64(to, at, row_int(row, c));
+		break;
+	case COLUMN_F32: /* 0.973, not 0.972999989986420: the double that JSON's reader gets too */
+		number_f32(number, (float)row_real(row, c));
+		sqlite3_bind_double(to, at, strtod(number, NULL));
+		break;
+	case COLUMN_F64:
+		sqlite3_bind_double(to, at, row_real(row, c));
+		break;
+	}
+}
+
+static int bind_text(sqlite3_stmt *to, int at, const char *text)
+{
+	return sqlite3_bind_text(to, at, text, -1, SQLITE_STATIC); /* NULL binds NULL */
+}
+
+/* The run gets its row with its first result. A model is known from the first that has one. */
+static int note_run_of(struct store *s, const struct row *row, struct err *e)
+{
+	uint64_t mark = row->model_sha256 ? 1 : 0;
+
+	if (keys_have(&s->runs, row->source, (uint64_t)row->run, mark) ||
+	    keys_have(&s->runs, row->source, (uint64_t)row->run, 1))
+		return 0;
+	bind_text(s->run, 1, row->source);
+	sqlite3_bind_int64(s->run, 2, row->run);
+	bind_text(s->run, 3, s->host);
+	bind_text(s->run, 4, s->pipeline);
+	bind_text(s->run, 5, row->model);
+	bind_text(s->run, 6, row->model_sha256);
+	bind_text(s->run, 7, row->recipe_sha256);
+	sqlite3_bind_int64(s->run, 8, clock_real_ns());
+	int got = sqlite3_step(s->run);
+	if (got != SQLITE_DONE)
+		store_failed(s, "cannot note the run", e);
+	sqlite3_reset(s->run);
+	if (got != SQLITE_DONE)
+		return -1;
+	if (keys_add(&s->runs, row->source, (uint64_t)row->run, mark, mark) < 0)
+		return err_code(e, EX_TEMPFAIL, "out of memory");
+	return 0;
+}
+
+/* Replace a row by the one that is stored under its key. */
+static int recall_row(struct store *s, struct row *row, struct err *e)
+{
+	int result = -1;
+
+	/* A copy: the row's memory is about to be written over. */
+	sqlite3_bind_text(s->recall, 1, row->source, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s->recall, 2, row->run);
+	sqlite3_bind_int64(s->recall, 3, row->seq);
+	if (sqlite3_step(s->recall) != SQLITE_ROW)
+		store_failed(s, "cannot read a row", e);
+	else if (store_read_row(s->recall, row) < 0)
+		err_code(e, EX_TEMPFAIL, "out of memory");
+	else
+		result = 0;
+	sqlite3_reset(s->recall);
+	sqlite3_clear_bindings(s->recall);
+	return result;
+}
+
+static int put_row(struct store *s, struct row *row, bool decides, bool recall, struct err *e)
+{
+	if (note_run_of(s, row, e) < 0)
+		return -1;
+	for (size_t i = 0; i < row_column_count; i++)
+		bind_column(s->insert, (int)i + 1, row, &row_columns[i]);
+	int got = sqlite3_step(s->insert);
+	if (got != SQLITE_DONE)
+		store_failed(s, "cannot store a row", e);
+	sqlite3_reset(s->insert);
+	if (got != SQLITE_DONE)
+		return -1;
+	bool known = sqlite3_changes(s->db) == 0;
+	if (decides)
+		row->duplicate = known;
+	return known && recall ? recall_row(s, row, e) : 0;
+}
+
+static int undo(struct store *s)
+{
+	if (!sqlite3_get_autocommit(s->db))
+		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	keys_free(&s->runs);
+	return -1;
+}
+
+int store_put(struct store *s, struct row *rows, size_t count, bool decides, bool recall,
+	      struct err *e)
+{
+	if (run_sql(s, "BEGIN IMMEDIATE", "cannot begin", e) < 0)
+		return undo(s);
+	for (size_t i = 0; i < count; i++)
+		if (put_row(s, &rows[i], decides, recall, e) < 0)
+			return undo(s);
+	return run_sql(s, "COMMIT", "cannot commit", e) < 0 ? undo(s) : 0;
+}
+
+static int note_run(sqlite3_stmt *to, struct store *s, const struct store_run *run)
+{
+	bind_text(to, 1, run->source);
+	sqlite3_bind_int64(to, 2, (int64_t)run->run);
+	bind_text(to, 3, s->host);
+	bind_text(to, 4, s->pipeline);
+	sqlite3_bind_int64(to, 5, clock_real_ns());
+	sqlite3_bind_null(to, 6);
+	if (run->expected)
+		sqlite3_bind_int64(to, 6, (int64_t)run->expected);
+	sqlite3_bind_int64(to, 7, (int64_t)run->first);
+	sqlite3_bind_int64(to, 8, (int64_t)run->emitted);
+	sqlite3_bind_int64(to, 9, (int64_t)run->dropped);
+	sqlite3_bind_int(to, 10, run->ended);
+	int got = sqlite3_step(to);
+	sqlite3_reset(to);
+	return got == SQLITE_DONE ? 0 : -1;
+}
+
+static int note_drop(sqlite3_stmt *to, const struct store_drop *drop)
+{
+	bind_text(to, 1, drop->source);
+	sqlite3_bind_int64(to, 2, (int64_t)drop->run);
+	sqlite3_bind_int64(to, 3, (int64_t)drop->first);
+	sqlite3_bind_int64(to, 4, (int64_t)drop->last);
+	bind_text(to, 5, drop->reason);
+	int got = sqlite3_step(to);
+	sqlite3_reset(to);
+	return got == SQLITE_DONE ? 0 : -1;
+}
+
+static int note_all(struct store *s, sqlite3_stmt *run, sqlite3_stmt *drop,
+		    const struct store_run *runs, size_t run_count, const struct store_drop *drops,
+		    size_t drop_count, struct err *e)
+{
+	if (run_sql(s, "BEGIN IMMEDIATE", "cannot begin", e) < 0)
+		return -1;
+	for (size_t i = 0; i < run_count; i++)
+		if (note_run(run, s, &runs[i]) < 0)
+			return store_failed(s, "cannot note a run", e);
+	for (size_t i = 0; i < drop_count; i++)
+		if (note_drop(drop, &drops[i]) < 0)
+			return store_failed(s, "cannot note a drop", e);
+	return run_sql(s, "COMMIT", "cannot commit", e);
+}
+
+int store_note(struct store *s, const struct store_run *runs, size_t run_count,
+	       const struct store_drop *drops, size_t drop_count, struct err *e)
+{
+	sqlite3_stmt *run = store_prepare(
+	    s,
+	    "INSERT INTO runs(source, run, host, pipeline, started_ts, stored_ts, expected, first,"
+	    " emitted, dropped, ended) VALUES(?1,?2,?3,?4,?5,?5,?6,?7,?8,?9,?10)"
+	    " ON CONFLICT(source, run) DO UPDATE SET stored_ts=excluded.stored_ts,"
+	    " expected=max(coalesce(expected, 0), coalesce(excluded.expected, 0)),"
+	    " first=min(coalesce(first, excluded.first), excluded.first),"
+	    " emitted=max(coalesce(emitted, 0), excluded.emitted),"
+	    " dropped=max(dropped, excluded.dropped), ended=max(ended, excluded.ended)",
+	    e);
+	sqlite3_stmt *drop =
+	    run ? store_prepare(s, "INSERT OR IGNORE INTO drops VALUES(?,?,?,?,?)", e) : NULL;
+	int result = -1;
+
+	if (drop)
+		result = note_all(s, run, drop, runs, run_count, drops, drop_count, e);
+	sqlite3_finalize(run);
+	sqlite3_finalize(drop);
+	return result < 0 ? undo(s) : 0;
+}
