@@ -65,6 +65,18 @@ int choose_recipe(struct recipe *r, const struct choice *c, const char *wanted, 
 	return -1;
 }
 
+int choose_flags(const struct choice *c, struct err *e)
+{
+	struct recipe r;
+
+	if (c->recipe || c->config)
+		return choose_recipe(&r, c, NULL, e);
+	recipe_init(&r);
+	if (c->preset && take_base(&r, c, NULL, e) < 0)
+		return -1;
+	return take_changes(&r, c, e);
+}
+
 static void shape_text(char *text, size_t size, const int64_t *shape, int rank)
 {
 	*text = '\0';

@@ -18,6 +18,10 @@ struct choice {
  * (EX_USAGE), or it is wrong. */
 int choose_recipe(struct recipe *r, const struct choice *c, const char *wanted, struct err *e);
 
+/* What is wrong with the flags whatever the model may want: so that a mistake is told at once, not
+ * when a model turns up. */
+int choose_flags(const struct choice *c, struct err *e);
+
 /* Does the recipe make what the model takes? -1 with *e naming both. */
 int choose_check(const struct recipe *r, const struct wants *w, struct err *e);
 

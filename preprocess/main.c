@@ -126,8 +126,10 @@ static int prepare(struct stage *stage, struct prep **prep, struct err *e)
 	char text[RECIPE_TEXT_MAX];
 	struct recipe recipe;
 	struct wants wants;
-	int said = stage_wanted(stage, &wants, e);
 
+	if (choose_flags(&choice, e) < 0)
+		return -1;
+	int said = stage_wanted(stage, &wants, e);
 	if (said < 1)
 		return said;
 	if (choose_recipe(&recipe, &choice, wants.recipe, e) < 0 ||
