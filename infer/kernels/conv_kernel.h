@@ -16,7 +16,8 @@ struct conv_kernel {
 		    void *work, struct crew *crew);
 };
 
-extern const struct conv_kernel conv_reference, conv_blis, conv_igemm, conv_depthwise;
+extern const struct conv_kernel conv_reference, conv_blis, conv_igemm, conv_depthwise,
+    conv_winograd;
 
 /* Taps of the kernel window, and pixels of one output picture. */
 size_t conv_taps(const struct conv *c);

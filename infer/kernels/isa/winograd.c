@@ -1,0 +1,159 @@
+/* Winograd's transforms, a vector of channels at a time; the channels that do not fill one go through
+ * a buffer, so that each channel meets the same arithmetic. */
+#include "infer/kernels/winograd.h"
+
+#include "infer/kernels/isa/isa.h"
+
+/* Bᵀ for one line of 4 or 6 values, in place, `step` apart. Interpolation points 0, 1, -1 and
+ * 0, 1, -1, 2, -2, each with infinity. */
+INLINE void in_line(const int side, vec *d, const int step)
+{
+	if (side == 4) {
+		vec a = d[0], b = d[step], c = d[2 * step], e = d[3 * step];
+		d[0] = a - c;
+		d[step] = b + c;
+		d[2 * step] = c - b;
+		d[3 * step] = b - e;
+		return;
+	}
+	vec d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step],
+	    d5 = d[5 * step];
+	vec p = d4 - 4 * d2, q = d3 - 4 * d1, r = d4 - d2, s = 2 * (d3 - d1);
+	d[0] = 4 * d0 - 5 * d2 + d4;
+	d[step] = p + q;
+	d[2 * step] = p - q;
+	d[3 * step] = r + s;
+	d[4 * step] = r - s;
+	d[5 * step] = 4 * d1 - 5 * d3 + d5;
+}
+
+/* Aᵀ for one line: side values in, side - 2 out, in place. */
+INLINE void out_line(const int side, vec *m, const int step)
+{
+	if (side == 4) {
+		vec a = m[0], b = m[step], c = m[2 * step], e = m[3 * step];
+		m[0] = a + b + c;
+		m[step] = b - c - e;
+		return;
+	}
+	vec p = m[step] + m[2 * step], q = m[step] - m[2 * step];
+	vec r = m[3 * step] + m[4 * step], s = m[3 * step] - m[4 * step];
+	m[0] = m[0] + p + r;
+	m[step] = q + 2 * s;
+	m[2 * step] = p + 4 * r;
+	m[3 * step] = q + 8 * s + m[5 * step];
+}
+
+INLINE void in_tile(const int side, vec *d)
+{
+#pragma GCC unroll 6
+	for (int x = 0; x < side; x++)
+		in_line(side, d + x, side);
+#pragma GCC unroll 6
+	for (int y = 0; y < side; y++)
+		in_line(side, d + y * side, 1);
+}
+
+INLINE void in(const int side, const struct winograd_in *t)
+{
+	vec d[WINOGRAD_SIDE_MAX * WINOGRAD_SIDE_MAX];
+	size_t c = 0;
+
+	for (; c + VEC <= t->channels; c += VEC) {
+#pragma GCC unroll 36
+		for (int i = 0; i < side * side; i++)
+			d[i] = load(t->pixel[i] + c);
+		in_tile(side, d);
+#pragma GCC unroll 36
+		for (int i = 0; i < side * side; i++)
+			store(t->v + (size_t)i * t->v_step + c, d[i]);
+	}
+	size_t rest = t->channels - c;
+	if (!rest)
+		return;
+	for (int i = 0; i < side * side; i++) {
+		d[i] = (vec){ 0 };
+		memcpy(&d[i], t->pixel[i] + c, rest * sizeof(float));
+	}
+	in_tile(side, d);
+	for (int i = 0; i < side * side; i++)
+		memcpy(t->v + (size_t)i * t->v_step + c, &d[i], rest * sizeof(float));
+}
+
+INLINE vec quick(const struct epilogue *e, vec v)
+{
+	if (e->act == ACT_RELU)
+		return pick((vec_mask)(v < (vec){ 0 }), (vec){ 0 }, v);
+	if (e->act == ACT_CLIP)
+		return vec_clip(v, e->a, e->b);
+	return v;
+}
+
+/* Aᵀ m A: rows first, the result in the upper left (side - 2)² of the tile. */
+INLINE void out_tile(const int side, vec *m)
+{
+#pragma GCC unroll 6
+	for (int x = 0; x < side; x++)
+		out_line(side, m + x, side);
+#pragma GCC unroll 4
+	for (int y = 0; y < side - 2; y++)
+		out_line(side, m + y * side, 1);
+}
+
+INLINE void out(const int side, const struct winograd_out *t)
+{
+	vec m[WINOGRAD_SIDE_MAX * WINOGRAD_SIDE_MAX];
+	size_t c = 0;
+
+	for (; c < t->channels; c += VEC) {
+		size_t n = t->channels - c < VEC ? t->channels - c : VEC;
+		vec bias = { 0 };
+		memcpy(&bias, t->bias + c, n * sizeof(float));
+		/* m's rows are whole vectors, whatever the channels: see conv_winograd.c. */
+#pragma GCC unroll 36
+		for (int i = 0; i < side * side; i++)
+			m[i] = load(t->m + (size_t)i * t->m_step + c);
+		out_tile(side, m);
+		for (int y = 0; y < side - 2; y++)
+			for (int x = 0; x < side - 2; x++) {
+				int at = y * (side - 2) + x;
+				vec v = m[y * side + x] + bias, r = { 0 };
+				if (!t->pixel[at])
+					continue;
+				if (t->residual[at]) {
+					memcpy(&r, t->residual[at] + c, n * sizeof(float));
+					v += r;
+				}
+				v = quick(t->epilogue, v);
+				memcpy(t->pixel[at] + c, &v, n * sizeof(float));
+			}
+	}
+	if (t->epilogue->act == ACT_NONE || t->epilogue->act == ACT_RELU ||
+	    t->epilogue->act == ACT_CLIP)
+		return;
+	for (int i = 0; i < (side - 2) * (side - 2); i++)
+		if (t->pixel[i])
+			activate(t->epilogue, t->pixel[i], t->pixel[i], t->channels);
+}
+
+static void in2(const struct winograd_in *t)
+{
+	in(4, t);
+}
+
+static void in4(const struct winograd_in *t)
+{
+	in(6, t);
+}
+
+static void out2(const struct winograd_out *t)
+{
+	out(4, t);
+}
+
+static void out4(const struct winograd_out *t)
+{
+	out(6, t);
+}
+
+const struct winograd_isa ISA_NAME(winograd) = { in2, in4, out2, out4 };
