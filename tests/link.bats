@@ -1,0 +1,343 @@
+# How stages find each other, lose each other and end, with three small stages (tests/c/common_stages.c).
+load helper
+
+stages=$BUILD/test/common_stages
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+	in=ipc://$BATS_TEST_TMPDIR/in out=ipc://$BATS_TEST_TMPDIR/out rows=$BATS_TEST_TMPDIR/rows
+	: >"$rows"
+}
+
+teardown() {
+	end_started
+}
+
+source_() { "$stages" source "$@"; }
+relay_() { "$stages" relay "$@"; }
+sink_() { "$stages" sink "$@"; }
+
+# Addressed form: the source binds $in, the sink binds $out, workers connect to both.
+start_source() { start SOURCE "$stages" source --out "$in" "$@"; }
+start_sink() { start SINK "$stages" sink --in "bind:$out" "$rows" "$@"; }
+start_worker() { # NAME OPTION…
+	local name=$1
+	shift
+	start "$name" "$stages" relay --in "$in" --out "connect:$out" "$@"
+}
+
+have() { [ "$(wc -l <"$rows")" -ge "$1" ]; }
+ended() { ! kill -0 "$1" 2>/dev/null; }
+
+# Exactly the keys 0 … N-1, each once, and all ok.
+complete() {
+	awk '{ print $3 }' "$rows" | sort -n >got
+	seq 0 $(($1 - 1)) >want
+	diff got want >difference || { head -n 20 difference; return 1; }
+	[ "$(awk '$4 != 0' "$rows" | wc -l)" -eq 0 ]
+}
+
+no_leftovers() {
+	local left pid
+	left=$(find "$BATS_TEST_TMPDIR" -type s)
+	[ -z "$left" ] || { echo "sockets left: $left"; return 1; }
+	while read -r pid; do
+		ended "$pid" || { echo "still there: $(ps -o pid=,args= -p "$pid")"; return 1; }
+	done <pids
+}
+
+# ends NAME CODE: this process ends by itself within twenty seconds, with this code.
+ends() {
+	local pid=${!1} code=0
+	wait_until 20 ended "$pid"
+	wait "$pid" || code=$?
+	[ "$code" -eq "$2" ] || { echo "$1 ended with $code"; return 1; }
+}
+
+@test "a pipe of three stages passes every frame on and ends by itself" {
+	set -o pipefail
+	touch pids
+	source_ -n 500 | relay_ | relay_ | sink_ "$rows"
+	complete 500
+	no_leftovers
+}
+
+@test "three workers share a source, their addresses meet in one pipe, and one dies of kill -9" {
+	start_source -n 2000
+	(
+		set -o pipefail
+		{
+			for i in 1 2 3; do
+				"$stages" relay --in "$in" --work 1ms &
+				echo $! >"worker$i"
+			done
+			wait
+		} | sink_ "$rows"
+	) 3>&- &
+	pipe=$!
+	wait_until 20 have 300
+	kill -9 "$(cat worker2)"
+	wait "$pipe"
+	ends SOURCE 0
+	complete 2000
+	[ "$(awk '{ print $6 }' "$rows" | sort -u | wc -l)" -eq 3 ]
+	no_leftovers
+}
+
+@test "an addressed worker dies of kill -9 among three: 2000 rows, none twice" {
+	start_source -n 2000
+	start_sink
+	for i in 1 2 3; do start_worker "W$i" --work 1ms; done
+	wait_until 20 have 500
+	kill -9 "$W2"
+	ends SOURCE 0
+	ends SINK 0
+	ends W1 0
+	ends W3 0
+	complete 2000
+	no_leftovers
+}
+
+@test "the source dies of kill -9 and is started again" {
+	start_source -n 1000 --pace 1ms
+	start_sink
+	start_worker W1
+	wait_until 20 have 300
+	kill -9 "$SOURCE"
+	start_source -n 1000
+	ends SOURCE 0
+	ends SINK 0
+	ends W1 0
+	complete 1000
+	no_leftovers
+}
+
+@test "the only worker dies of kill -9 and is started again" {
+	start_source -n 1000
+	start_sink
+	start_worker W1 --work 1ms
+	wait_until 20 have 300
+	kill -9 "$W1"
+	start_worker W2
+	ends SOURCE 0
+	ends SINK 0
+	ends W2 0
+	complete 1000
+	no_leftovers
+}
+
+@test "the sink dies of kill -9 and is started again" {
+	start_source -n 1000
+	start_sink
+	start_worker W1 --work 1ms
+	wait_until 20 have 300
+	kill -9 "$SINK"
+	start_sink
+	ends SOURCE 0
+	ends SINK 0
+	ends W1 0
+	complete 1000
+	no_leftovers
+}
+
+@test "all die of kill -9 at once and are started again" {
+	start_source -n 1000
+	start_sink
+	start_worker W1 --work 1ms
+	wait_until 20 have 300
+	kill -9 "$SOURCE" "$SINK" "$W1"
+	start_sink
+	start_worker W1
+	start_source -n 1000
+	ends SOURCE 0
+	ends SINK 0
+	ends W1 0
+	complete 1000
+	no_leftovers
+}
+
+@test "a worker that is stopped for long is not waited for, and gets work again when it goes on" {
+	start_source -n 1500 --heartbeat 200ms
+	start_sink --heartbeat 200ms
+	start_worker W1 --work 2ms --heartbeat 200ms
+	start_worker W2 --work 2ms --heartbeat 200ms
+	wait_until 20 have 100
+	kill -STOP "$W1"
+	before=$(wc -l <"$rows")
+	wait_until 20 have $((before + 600))
+	kill -CONT "$W1"
+	mark=$(wc -l <"$rows")
+	worked_again() { tail -n +$((mark + 50)) "$rows" | grep -q "/$W1 "; }
+	wait_until 20 worked_again
+	ends SOURCE 0
+	ends SINK 0
+	ends W1 0
+	ends W2 0
+	complete 1500
+	no_leftovers
+}
+
+@test "a worker that is stopped over the end of the stream ends by itself when it goes on" {
+	start_source -n 300 --heartbeat 200ms
+	start_sink --heartbeat 200ms
+	start_worker W1 --work 2ms --heartbeat 200ms --orphan-timeout 2s
+	start_worker W2 --work 2ms --heartbeat 200ms
+	wait_until 20 have 50
+	kill -STOP "$W1"
+	ends SOURCE 0
+	ends SINK 0
+	ends W2 0
+	complete 300
+	kill -CONT "$W1"
+	wait_until 20 ended "$W1"
+	no_leftovers
+}
+
+@test "a frame that kills each worker becomes one row that says so, the others are unharmed" {
+	start_source -n 200
+	start_sink
+	for i in 1 2 3; do start_worker "W$i" --kill-at 77; done
+	wait_until 20 ended "$W1"
+	wait_until 20 ended "$W2"
+	wait_until 20 ended "$W3"
+	start_worker W4 --kill-at 77
+	ends SOURCE 0
+	ends SINK 0
+	ends W4 0
+	[ "$(awk '$3 == 77 { print $4, $7 }' "$rows")" = "2 3" ]
+	[ "$(wc -l <"$rows")" -eq 200 ]
+	[ "$(awk '$3 != 77 && $4 != 0' "$rows" | wc -l)" -eq 0 ]
+}
+
+@test "a worker in Python, written from PROTOCOL.md, joins a running pipeline" {
+	need_python zmq msgpack numpy
+	start_source -n 1500 --pace 1ms
+	start_sink
+	start_worker W1 --work 3ms
+	wait_until 20 have 100
+	start PY "$PYTHON" "$TOP/tests/worker.py" "$in" "$out"
+	ends SOURCE 0
+	ends SINK 0
+	ends W1 0
+	ends PY 0
+	complete 1500
+	[ "$(awk '$6 == "python"' "$rows" | wc -l)" -gt 100 ]
+	# The brightest third is the one that the source made so.
+	awk '$6 == "python" { split("top middle bottom", name, " "); if ($5 != name[$3 % 3 + 1]) exit 1 }' "$rows"
+	no_leftovers
+}
+
+@test "a worker in Python does the whole work alone, and its sudden death loses nothing" {
+	need_python zmq msgpack numpy
+	start_source -n 600 --pace 1ms
+	start_sink
+	start PY "$PYTHON" "$TOP/tests/worker.py" "$in" "$out"
+	wait_until 20 have 100
+	kill -9 "$PY"
+	start PY "$PYTHON" "$TOP/tests/worker.py" "$in" "$out"
+	ends SOURCE 0
+	ends SINK 0
+	ends PY 0
+	complete 600
+}
+
+@test "a second process on the same address is told that it is in use, and the first goes on" {
+	start_source -n 50
+	wait_until 10 test -S "${in#ipc://}"
+	run --separate-stderr "$stages" source --out "$in" -n 5
+	[ "$status" -ne 0 ]
+	[[ "$stderr" == *"in use"* ]]
+	start_sink
+	start_worker W1
+	ends SOURCE 0
+	ends SINK 0
+	complete 50
+}
+
+@test "nonsense on a socket is refused, and the frames go their way" {
+	need_python zmq msgpack
+	"$stages" source --out "$in" -n 2000 --pace 1ms -v 2>said &
+	SOURCE=$!
+	echo "$SOURCE" >>pids
+	start_sink
+	start_worker W1
+	wait_until 20 have 50
+	"$PYTHON" "$TOP/tests/garbage.py" "$in"
+	ends SOURCE 0
+	ends SINK 0
+	ends W1 0
+	complete 2000
+	cat said
+	grep -q 'ignored from now on' said
+	no_leftovers
+}
+
+@test "Ctrl-C stops the source, what is under way is stored, and all end" {
+	# A shell that is no terminal's starts its background jobs with the signal ignored.
+	local with=(env --default-signal=INT "$stages")
+	start SOURCE "${with[@]}" source --out "$in" -n 100000 --pace 1ms
+	start SINK "${with[@]}" sink --in "bind:$out" "$rows"
+	start W1 "${with[@]}" relay --in "$in" --out "connect:$out" --work 1ms
+	wait_until 20 have 200
+	kill -INT "$SOURCE" "$SINK" "$W1"
+	ends SOURCE 0
+	ends SINK 0
+	ends W1 0
+	complete "$(wc -l <"$rows")"
+	! have 99999
+	no_leftovers
+}
+
+@test "a second Ctrl-C ends at once, and leaves no socket behind" {
+	start SOURCE env --default-signal=INT "$stages" source --out "$in" -n 100000 --pace 1ms
+	start_worker W1 --work 10s
+	start_sink
+	wait_until 20 test -S "${in#ipc://}"
+	sleep 0.3 # let it begin to work
+	kill -INT "$SOURCE"
+	sleep 0.3 # two signals at once are one
+	kill -0 "$SOURCE"
+	kill -INT "$SOURCE"
+	ends SOURCE 130
+	[ ! -e "${in#ipc://}" ]
+}
+
+@test "a stage that fails makes the whole pipe fail" {
+	set -o pipefail
+	code=0
+	source_ -n 50 --pace 1ms | relay_ --kill-at 20 | sink_ "$rows" || code=$?
+	[ "$code" -ne 0 ]
+}
+
+@test "two receivers that want different pictures: the second is told so, with both recipes" {
+	start_source -n 400 --pace 2ms
+	start_sink
+	start_worker W1 --recipe 'resize=short:256'
+	wait_until 20 have 20
+	run -65 --separate-stderr "$stages" relay --in "$in" --out "connect:$out" --recipe 'resize=short:128'
+	[[ "$stderr" == *"resize=short:256"* ]]
+	[[ "$stderr" == *"resize=short:128"* ]]
+	ends SOURCE 0
+	ends SINK 0
+	complete 400
+}
+
+@test "four addressed stages may be started in any order" {
+	local order stage
+	for order in {a,b,c,d}{a,b,c,d}{a,b,c,d}{a,b,c,d}; do
+		[ "$(fold -w1 <<<"$order" | sort -u | wc -l)" -eq 4 ] || continue
+		: >"$rows"
+		for stage in $(fold -w1 <<<"$order"); do
+			case $stage in
+			a) start A "$stages" source --out "$in" -n 20 ;;
+			b) start B "$stages" relay --in "$in" --out "$out" ;;
+			c) start C "$stages" relay --in "$out" --out "connect:$out.2" ;;
+			d) start D "$stages" sink --in "bind:$out.2" "$rows" ;;
+			esac
+			sleep 0.02
+		done
+		for stage in A B C D; do ends "$stage" 0 || { echo "order $order"; return 1; }; done
+		complete 20 || { echo "order $order"; return 1; }
+	done
+	no_leftovers
+}
