@@ -284,7 +284,7 @@ ends() {
 	ends SINK 0
 	ends W1 0
 	complete "$(wc -l <"$rows")"
-	! have 99999
+	run ! have 99999
 	no_leftovers
 }
 
