@@ -63,10 +63,12 @@ void fuse_into(struct graph *g, struct node *n, struct node *reader)
 
 static bool fuse_activation(struct graph *g, struct node *n, struct node *next)
 {
+	const struct epilogue *act = next->state;
+
 	if (!(next->op->flags & OP_ACTIVATION) || n->epilogue.act != ACT_NONE ||
-	    next->in[0] != n->out[0])
+	    next->in[0] != n->out[0] || act->act == ACT_NONE)
 		return false;
-	n->epilogue = *(const struct epilogue *)next->state;
+	n->epilogue = *act;
 	fuse_into(g, n, next);
 	return true;
 }
