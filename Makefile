@@ -48,7 +48,7 @@ tests    := $(patsubst tests/c/%.c,$(B)/test/%,$(wildcard tests/c/*.c))
 fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 mans     := $(stages:%=$(B)/man/andon-%.1)
 
-all: $(programs)
+all: $(programs) $(B)/bin/onnx-cases
 
 # --- building ---------------------------------------------------------------------------------------
 
@@ -57,6 +57,8 @@ $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(flags) $(CFLAGS) -c -o $@ $<
 
+# Loops over elements: gcc vectorises few of them at -O2.
+$(B)/obj/infer/ops/%.o $(B)/obj/infer/kernels/%.o: CFLAGS += -O3
 
 $(programs): $(B)/bin/%: $(B)/obj/%/main.o $(B)/lib/%.a $(B)/lib/common.a
 	$(call say,LD    $@)
@@ -112,6 +114,11 @@ $(tests): $(B)/test/%: $(B)/obj/tests/c/%.o $$(B)/lib/$$(call room_of,$$*).a $(B
 	$(call say,LD    $@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(sanitize) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(libs_$(call room_of,$*)) $(libs_common)
+
+# The driver of ONNX's backend cases stands among the programs too: it judges any folder of cases.
+$(B)/bin/onnx-cases: $(B)/test/infer_cases
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 $(B)/test/link_sim: $(call objects_of,tests/sim) $(B)/lib/common.a
 	$(call say,LD    $@)
