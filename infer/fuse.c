@@ -31,6 +31,12 @@ void graph_sweep(struct graph *g)
 	graph_uses(g);
 }
 
+/* A Dropout that is there still is one for inference. */
+static bool does_nothing(const struct node *n)
+{
+	return (n->op->flags & OP_VIEW) || (node_is(n, "Dropout") && !node_out(n, 1));
+}
+
 /* Views that change nothing (Identity, Dropout, Reshape to the same shape) would part makers from
  * readers: readers get the original. */
 static void bypass(struct graph *g)
@@ -40,7 +46,7 @@ static void bypass(struct graph *g)
 		for (int i = 0; i < n->in_count; i++)
 			if (n->in[i] && n->in[i]->same)
 				n->in[i] = n->in[i]->same;
-		if (!(n->op->flags & OP_VIEW) || !n->out[0] || n->out[0]->output ||
+		if (!does_nothing(n) || !n->out[0] || n->out[0]->output ||
 		    !tensor_same_shape(n->in[0], n->out[0]) || n->in[0]->dtype != n->out[0]->dtype)
 			continue;
 		n->out[0]->same = n->in[0];

@@ -90,6 +90,8 @@ int graph_fuse(struct graph *g, struct err *e);
 void graph_sweep(struct graph *g); /* dead nodes alone */
 /* layout.c: who holds pictures channels last; copies where the layouts meet. */
 int graph_layout(struct graph *g, struct err *e);
+/* slice.c: channels that are put together, or parted, in place. */
+int graph_slice(struct graph *g, struct err *e);
 /* plan.c: kernels, workspace, the arena. */
 int graph_plan(struct graph *g, struct err *e);
 void graph_run(struct graph *g);

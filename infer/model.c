@@ -180,6 +180,14 @@ static int bind(struct model *m, const struct tensor *shape, struct err *e)
 	return 0;
 }
 
+/* What follows once all shapes are known. */
+static int graph_finish(struct graph *g, struct err *e)
+{
+	if (graph_fuse(g, e) < 0 || graph_layout(g, e) < 0 || graph_slice(g, e) < 0)
+		return -1;
+	return graph_plan(g, e);
+}
+
 int model_plan(struct model *m, const struct tensor *shape, struct err *e)
 {
 	struct graph *g = m->graph;
@@ -189,7 +197,7 @@ int model_plan(struct model *m, const struct tensor *shape, struct err *e)
 	graph_sweep(g);
 	if (graph_infer(g, NULL, NULL, e) < 0)
 		return -1;
-	if (graph_fuse(g, e) < 0 || graph_layout(g, e) < 0 || graph_plan(g, e) < 0)
+	if (graph_finish(g, e) < 0)
 		return -1;
 	m->planned = true;
 	return 0;
@@ -206,8 +214,7 @@ int model_check(struct model *m, const struct tensor *shape, FILE *out)
 	}
 	if (graph_infer(m->graph, out, &refused, NULL) < 0)
 		return refused;
-	if (graph_fuse(m->graph, &why) < 0 || graph_layout(m->graph, &why) < 0 ||
-	    graph_plan(m->graph, &why) < 0) {
+	if (graph_finish(m->graph, &why) < 0) {
 		fprintf(out, "%s\n", why.text);
 		return 1;
 	}

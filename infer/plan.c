@@ -15,6 +15,15 @@ static struct tensor *root(struct tensor *t)
 	return t;
 }
 
+static size_t shift(const struct tensor *t)
+{
+	size_t bytes = 0;
+
+	for (; t->of; t = t->of)
+		bytes += t->shift;
+	return bytes;
+}
+
 static void note_life(struct tensor *t, int first, int last)
 {
 	t = root(t);
@@ -155,7 +164,7 @@ static void point(struct graph *g)
 			t->data = g->memory + t->offset;
 	for (struct tensor *t = g->tensors; t; t = t->next)
 		if (t->of)
-			t->data = root(t)->data;
+			t->data = (char *)root(t)->data + shift(t);
 	for (struct node *n = g->first; n; n = n->next)
 		n->work = n->work_bytes ? g->memory + g->memory_bytes : NULL;
 }

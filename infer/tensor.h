@@ -40,6 +40,7 @@ struct tensor {
 	bool ready;            /* scratch of passes */
 	struct tensor *same;   /* read that one instead (a bypassed Identity) */
 	struct tensor *of;     /* a view: these are the bytes of that tensor */
+	size_t shift;          /* bytes behind its start, if it is a slice */
 	struct tensor *other;  /* the same values in the other layout, once made */
 	struct node *maker;    /* who computes it; NULL for constants and inputs */
 	struct node *reader;   /* the last that reads it */
