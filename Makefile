@@ -93,10 +93,12 @@ define isa_rules
 $(B)/obj/infer/kernels/isa/%.$(1).o: infer/kernels/isa/%.c
 	$$(call say,CC    $$< ($(1)))
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(CPPFLAGS) $$(flags) $$(CFLAGS) -ffp-contract=fast -DISA=$(1) $$(isa_flags_$(1)) -c -o $$@ $$<
+	$$(Q)$$(CC) $$(CPPFLAGS) $$(flags) $$(CFLAGS) -ffp-contract=fast -DISA=$(1) $$(isa_flags_$(1)) $$(isa_own) -c -o $$@ $$<
 extra_infer += $(isa_sources:%.c=$(B)/obj/%.$(1).o)
 endef
 $(foreach isa,$(isas),$(eval $(call isa_rules,$(isa))))
+# Activations give the same bytes with every set: nothing is fused there, and loops are vectorised.
+$(B)/obj/infer/kernels/isa/activate.%.o: isa_own := -O3 -ffp-contract=off
 
 define room_rules
 $(B)/lib/$(1).a: $$(filter-out $(B)/obj/$(1)/main.o,$$(call objects_of,$(1)) $$(extra_$(1)))
