@@ -21,7 +21,7 @@
 
 #define SEQ_MOST 1000000
 
-static int64_t count = 100, bytes = 300, pace, work, kill_at = -1, hold;
+static int64_t count = 100, bytes = 300, pace, work, kill_at = -1, hold, window;
 static const char *recipe = "";
 
 static void rest(int64_t ms)
@@ -121,6 +121,7 @@ int main(int argc, char **argv)
 		{ "pace", 0, OPTION_TIME, "TIME", &pace, "between frames", 0, 10000 },
 		{ "work", 0, OPTION_TIME, "TIME", &work, "over each frame", 0, 100000 },
 		{ "kill-at", 0, OPTION_INT, "SEQ", &kill_at, "die of this frame", 0, SEQ_MOST },
+		{ "window", 0, OPTION_INT, "N", &window, "frames it takes at once", 0, 64 },
 		{ "hold", 0, OPTION_TIME, "TIME", &hold, "before each row", 0, 10000 },
 		{ "recipe", 0, OPTION_TEXT, "RECIPE", &recipe, "what it wants", 0, 0 },
 		{ 0 },
@@ -142,6 +143,8 @@ int main(int argc, char **argv)
 		return EX_USAGE;
 	}
 	struct stage *s = stage_open(&spec, argc - 1, argv + 1);
+	if (window > 0)
+		stage_window(s, (int)window);
 	snprintf(wants.recipe, sizeof wants.recipe, "%s", recipe);
 	if (!is_source)
 		stage_want(s, &wants);
