@@ -76,7 +76,7 @@ def fuzz():
 def in_session():
     """A real session that then lies: acknowledges what it never got, sends what only the other side may."""
     s = peer()
-    s.send(msgpack.packb(HELLO))
+    s.send(msgpack.packb({**HELLO, "instance": os.urandom(16)}))
     session = answers(s, "WELCOME", None)["session"]
     for m in ({"kind": "ACK", "ranges": [[1, 2**63]]}, {"kind": "EOS_ACK", "id": 2**63}, {"kind": "EOS", "id": 1, "end": True},
               {"kind": "FRAME", "link_seq": 1, "status": "ok", "source": "test", "run": 1, "seq": 1, "what": "image"},

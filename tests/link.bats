@@ -29,6 +29,12 @@ start_worker() { # NAME OPTION…
 have() { [ "$(wc -l <"$rows")" -ge "$1" ]; }
 ended() { ! kill -0 "$1" 2>/dev/null; }
 
+# A killed process keeps its address until it is really gone.
+kill9() {
+	kill -9 "$@"
+	wait "$@" 2>/dev/null || true
+}
+
 # Exactly the keys 0 … N-1, each once, and all ok.
 complete() {
 	awk '{ print $3 }' "$rows" | sort -n >got
@@ -89,7 +95,7 @@ ends() {
 	start_sink
 	for i in 1 2 3; do start_worker "W$i" --work 1ms; done
 	wait_until 20 have 500
-	kill -9 "$W2"
+	kill9 "$W2"
 	ends SOURCE 0
 	ends SINK 0
 	ends W1 0
@@ -103,7 +109,7 @@ ends() {
 	start_sink
 	start_worker W1
 	wait_until 20 have 300
-	kill -9 "$SOURCE"
+	kill9 "$SOURCE"
 	start_source -n 1000
 	ends SOURCE 0
 	ends SINK 0
@@ -117,7 +123,7 @@ ends() {
 	start_sink
 	start_worker W1 --work 1ms
 	wait_until 20 have 300
-	kill -9 "$W1"
+	kill9 "$W1"
 	start_worker W2
 	ends SOURCE 0
 	ends SINK 0
@@ -131,7 +137,7 @@ ends() {
 	start_sink
 	start_worker W1 --work 1ms
 	wait_until 20 have 300
-	kill -9 "$SINK"
+	kill9 "$SINK"
 	start_sink
 	ends SOURCE 0
 	ends SINK 0
@@ -145,7 +151,7 @@ ends() {
 	start_sink
 	start_worker W1 --work 1ms
 	wait_until 20 have 300
-	kill -9 "$SOURCE" "$SINK" "$W1"
+	kill9 "$SOURCE" "$SINK" "$W1"
 	start_sink
 	start_worker W1
 	start_source -n 1000
@@ -154,6 +160,21 @@ ends() {
 	ends W1 0
 	complete 1000
 	no_leftovers
+}
+
+@test "a worker ten times slower than the others gets little of the work" {
+	start_source -n 800
+	start_sink
+	start_worker W1 --work 2ms --window 4
+	start_worker W2 --work 2ms --window 4
+	start_worker W3 --work 20ms --window 4
+	ends SOURCE 0
+	ends SINK 0
+	complete 800
+	slow=$(grep -c "/$W3 " "$rows")
+	echo "the slow worker did $slow of 800, its fair share is 38"
+	[ "$slow" -gt 10 ]
+	[ "$slow" -lt 70 ]
 }
 
 @test "a worker that is stopped for long is not waited for, and gets work again when it goes on" {
@@ -233,7 +254,7 @@ ends() {
 	start_sink
 	start PY "$PYTHON" "$TOP/tests/worker.py" "$in" "$out"
 	wait_until 20 have 100
-	kill -9 "$PY"
+	kill9 "$PY"
 	start PY "$PYTHON" "$TOP/tests/worker.py" "$in" "$out"
 	ends SOURCE 0
 	ends SINK 0
@@ -256,17 +277,18 @@ ends() {
 
 @test "nonsense on a socket is refused, and the frames go their way" {
 	need_python zmq msgpack
-	"$stages" source --out "$in" -n 2000 --pace 1ms -v 2>said &
+	env --default-signal=INT "$stages" source --out "$in" -n 100000 --pace 1ms -v 2>said &
 	SOURCE=$!
 	echo "$SOURCE" >>pids
 	start_sink
 	start_worker W1
 	wait_until 20 have 50
 	"$PYTHON" "$TOP/tests/garbage.py" "$in"
+	kill -INT "$SOURCE"
 	ends SOURCE 0
 	ends SINK 0
 	ends W1 0
-	complete 2000
+	complete "$(wc -l <"$rows")"
 	cat said
 	grep -q 'ignored from now on' said
 	no_leftovers
