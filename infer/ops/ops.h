@@ -15,6 +15,9 @@ extern const struct op *const ops_move[];       /* move.c: Transpose, Concat, Sl
 extern const struct op *const ops_norm[];       /* norm.c: BatchNormalization, LRN, … */
 extern const struct op *const ops_pad[];        /* pad.c: Pad */
 extern const struct op *const ops_pool[];       /* pool.c: MaxPool, GlobalAveragePool, … */
+extern const struct op *const ops_qconv[];      /* qconv.c: QLinearConv, ConvInteger */
+extern const struct op *const ops_qmatmul[];    /* qmatmul.c: QLinearMatMul, MatMulInteger */
+extern const struct op *const ops_quant[];      /* quant.c: QuantizeLinear, … */
 extern const struct op *const ops_reduce[];     /* reduce.c: ReduceMean, ArgMax, TopK, … */
 extern const struct op *const ops_softmax[];    /* softmax.c: Softmax, LogSoftmax, Hardmax */
 extern const struct op *const ops_unary[];      /* unary.c: Abs, Exp, Elu, Not, … */
