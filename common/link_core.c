@@ -14,6 +14,8 @@ static int64_t beat(const struct link_core *c)
 	return (int64_t)c->config.self.heartbeat_ms * MS;
 }
 
+static void fill_state(const struct link_core *c, struct message_state *state);
+
 /* A peer may beat more slowly than we do; it is judged by its own word, within reason. */
 static int64_t beat_of(const struct link_core *c, const struct peer *p)
 {
@@ -226,10 +228,10 @@ static void peer_drop(struct link_core *c, int peer)
 	session_over(c, peer);
 	if (!e->connects) {
 		if (was_up && e->upstream && !in_order)
-			e->lost_at = c->now;
+			*(p->ended || c->done_at ? &e->lost_ended_at : &e->lost_at) = c->now;
 		p->phase = PEER_FREE;
 		c->do_->forget(c->context, peer);
-	} else if (e->mortal) {
+	} else if (e->mortal && p->broke) {
 		p->phase = PEER_CLOSED;
 		c->do_->forget(c->context, peer);
 	} else {
@@ -267,11 +269,14 @@ void session_restart(struct link_core *c, int peer)
 static void session_begins(struct link_core *c, int peer)
 {
 	struct peer *p = c->peer[peer];
+	struct endpoint *e = &c->endpoint[p->endpoint];
 
 	p->phase = PEER_UP;
 	p->ended = p->parted = false;
+	p->idle_at = 0;
 	p->next_seq = 1;
-	c->endpoint[p->endpoint].lost_at = 0;
+	e->lost_at = e->lost_ended_at = 0;
+	e->seen = true;
 	p->dispatched = c->now;
 	core_note(c, 1, "%s %s (%s) is there", peer_upstream(c, p) ? "upstream" : "downstream",
 		  p->hello.stage, p->hello.worker);
@@ -442,11 +447,13 @@ static void wake_up(struct link_core *c, int64_t now)
 {
 	int64_t gap = now - c->now;
 
-	if (gap > 2 * beat(c))
+	if (gap > 2 * beat(c)) {
+		c->woke_at = now;
 		for (int i = 0; i < c->peer_count; i++) {
 			c->peer[i]->heard += gap;
 			c->peer[i]->hello_at += gap;
 		}
+	}
 	if (gap > 0)
 		c->now = now;
 }
@@ -471,11 +478,37 @@ void link_core_gone(struct link_core *c, int peer, int64_t now)
 		core_note(c, p->leaving || p->parted || c->done_at ? 1 : 0, "%s %s (%s) is gone",
 			  peer_upstream(c, p) ? "upstream" : "downstream", p->hello.stage,
 			  p->hello.worker);
-	p->died = true;
+	p->broke = true;
+	/* Just awake: they broke off because of our silence, not because they died. */
+	p->died = c->woke_at == 0 || c->now - c->woke_at > 4 * beat(c);
 	peer_drop(c, peer);
-	p->died = false;
+	p->broke = p->died = false;
 	send_dispatch(c);
 	end_step(c);
+}
+
+static void fill_state(const struct link_core *c, struct message_state *state)
+{
+	const char *word = c->closing ? "draining"
+			   : c->held  ? "busy"
+			   : c->config.pulls && c->up_lonely && !c->config.more_upstreams ? "orphan"
+											  : "idle";
+
+	snprintf(state->state, sizeof state->state, "%s", word);
+	state->queued = (uint64_t)c->pending.count;
+	state->unacked = (uint64_t)c->unacked;
+	state->in = c->counts.in;
+	state->out = c->counts.out;
+	state->ignored = c->counts.ignored;
+}
+
+/* An upstream that has lost its own may never come to an end: see endpoint_over. */
+static void note_state(const struct link_core *c, struct peer *p, const struct message *m)
+{
+	if (strcmp(m->as.state.state, "orphan") != 0)
+		p->idle_at = 0;
+	else if (p->idle_at == 0)
+		p->idle_at = c->now;
 }
 
 /* Messages that need a session and are of it. */
@@ -512,16 +545,11 @@ static void on_session_message(struct link_core *c, int peer, struct message *m)
 			end_eos_ack(c, p, m);
 		return;
 	case MESSAGE_PING:
-		snprintf(answer.as.state.state, sizeof answer.as.state.state, "%s",
-			 c->closing ? "draining"
-			 : c->held  ? "busy"
-				    : "idle");
-		answer.as.state.queued = (uint64_t)c->pending.count;
-		answer.as.state.unacked = (uint64_t)c->unacked;
-		answer.as.state.in = c->counts.in;
-		answer.as.state.out = c->counts.out;
-		answer.as.state.ignored = c->counts.ignored;
-		core_say(c, peer, &answer);
+	case MESSAGE_PONG:
+		note_state(c, p, m);
+		fill_state(c, &answer.as.state);
+		if (m->kind == MESSAGE_PING)
+			core_say(c, peer, &answer);
 		return;
 	case MESSAGE_BYE:
 		on_bye(c, peer, m);
@@ -622,6 +650,7 @@ static void peer_tick(struct link_core *c, int peer)
 			c->counts.dead++;
 			peer_drop(c, peer);
 		} else if (c->now - p->said >= beat(c)) {
+			fill_state(c, &ping.as.state);
 			core_say(c, peer, &ping);
 		}
 		return;
@@ -668,8 +697,10 @@ void link_core_probe(struct link_core *c, int endpoint, int64_t now)
 
 	wake_up(c, now);
 	for (int i = 0; i < c->peer_count; i++)
-		if (peer_live(c->peer[i]) && c->peer[i]->endpoint == endpoint)
+		if (peer_live(c->peer[i]) && c->peer[i]->endpoint == endpoint) {
+			fill_state(c, &ping.as.state);
 			core_say(c, i, &ping);
+		}
 }
 
 void link_core_flush(struct link_core *c, int64_t now)

@@ -35,7 +35,8 @@ struct parcel {
 	struct frame *frame;
 	struct delivery *origin; /* NULL: our own */
 	size_t bytes;
-	uint64_t order; /* in which they were given to us */
+	uint64_t blamed; /* the instance that seems to have died over it last, 0: none */
+	uint64_t order;  /* in which they were given to us */
 	uint64_t link_seq;
 	bool dropped; /* a drop record up to last */
 	uint64_t last;
@@ -53,7 +54,8 @@ struct peer {
 	struct message_hello hello;    /* what it said */
 	int64_t heard, said, hello_at; /* when last */
 	int malformed;
-	bool died;    /* its transport broke: it may have crashed */
+	bool broke;   /* its transport broke */
+	bool died;    /* and that may be because it crashed */
 	bool leaving; /* BYE: nothing new to or from it */
 	bool parted;  /* BYE done: it has all its acknowledgements; stays until the next session */
 	uint64_t told_unknown; /* last session that we answered "not known" for */
@@ -71,8 +73,9 @@ struct peer {
 	uint64_t released, granted; /* rooms given back; upto as told */
 	struct message_range ack[ACK_RANGES_MAX];
 	int ack_count;
-	bool ended;        /* EOS with end has come */
-	uint64_t eos_id;   /* its id of the last EOS, to be acknowledged when … */
+	bool ended;      /* EOS with end has come */
+	int64_t idle_at; /* since when, by its own word, there is nothing before it; 0: there is */
+	uint64_t eos_id; /* its id of the last EOS, to be acknowledged when … */
 	uint64_t eos_need; /* … our totals up to this version are confirmed */
 	bool eos_owed;
 };
@@ -80,8 +83,12 @@ struct peer {
 struct endpoint {
 	bool upstream, connects, mortal;
 	int peer;        /* if it connects */
-	int64_t lost_at; /* bound upstream: when a peer was lost without a word; 0: none */
-	bool ended;      /* bound upstream: some peer of it has ended */
+	int64_t idle_at; /* connected: since when nobody is there; 0: somebody is */
+	int64_t lost_at; /* bound upstream: when a peer was lost in the middle; 0: none */
+	int64_t
+	    lost_ended_at; /* … and when one that had ended, but not heard our acknowledgement */
+	bool seen;         /* somebody has been there */
+	bool ended;        /* bound upstream: some peer of it has ended */
 };
 
 struct total {
@@ -94,7 +101,7 @@ struct link_core {
 	struct link_core_config config;
 	const struct link_core_actions *do_;
 	void *context;
-	int64_t now;
+	int64_t now, woke_at;
 	uint64_t session_counter;
 
 	struct peer **peer; /* by number; slots are reused */
@@ -106,7 +113,7 @@ struct link_core {
 	int held_count;
 	int stale_count; /* upper bound of those whose session is over */
 	int window;
-	bool ever_ended;                /* some upstream ended properly */
+	int64_t ended_at;               /* when an upstream ended last; 0: none has */
 	int last_total;                 /* where the last look-up ended */
 	bool input_over, leaving;       /* ended was called; asked to go */
 	int64_t up_lonely, down_lonely; /* since when a side has nobody; 0: it has */

@@ -123,23 +123,60 @@ void end_eos(struct link_core *c, int peer, const struct message *m)
 	p->eos_need = c->version;
 	p->eos_owed = true;
 	if (eos->end) {
-		p->ended = c->ever_ended = true;
+		p->ended = true;
+		c->ended_at = c->now;
 		c->endpoint[p->endpoint].ended = true;
 	}
 }
 
-static bool endpoint_over(const struct link_core *c, int e)
+static void lonely(const struct link_core *c, int64_t *since, bool alone)
 {
-	const struct endpoint *at = &c->endpoint[e];
+	if (!alone)
+		*since = 0;
+	else if (*since == 0)
+		*since = c->now;
+}
 
-	if (at->connects)
-		return c->peer[at->peer]->phase == PEER_CLOSED || c->peer[at->peer]->ended;
+/* Long enough without anything before it, and as long after the end of another: an upstream that
+ * died and came back when its own upstream had ended and gone would never say so. */
+static bool is_leftover(const struct link_core *c, int64_t idle_at)
+{
+	int64_t since = idle_at > c->ended_at ? idle_at : c->ended_at;
+
+	return idle_at && c->ended_at && c->now - since >= c->config.grace_ns;
+}
+
+/* Is every source that we have heard of at its end, and so all of it durable? Then nothing is
+ * missed for the lack of an upstream that has died. */
+static bool all_ended(const struct link_core *c)
+{
+	for (int i = 0; i < c->total_count; i++)
+		if (!c->total[i].is.ended)
+			return false;
+	return c->total_count > 0;
+}
+
+static bool endpoint_over(struct link_core *c, int e)
+{
+	struct endpoint *at = &c->endpoint[e];
+
+	if (at->connects) {
+		const struct peer *p = c->peer[at->peer];
+		lonely(c, &at->idle_at, !peer_live(p));
+		if (p->phase == PEER_CLOSED || p->ended)
+			return true;
+		if (!peer_live(p) && at->seen && c->ended_at && all_ended(c))
+			return true;
+		return is_leftover(c, peer_live(p) ? p->idle_at : at->idle_at);
+	}
 	for (int i = 0; i < c->peer_count; i++) {
 		const struct peer *p = c->peer[i];
-		if (p->phase == PEER_UP && p->endpoint == e && !p->ended && !p->leaving)
+		if (p->phase == PEER_UP && p->endpoint == e && !p->ended && !p->leaving &&
+		    !is_leftover(c, p->idle_at))
 			return false;
 	}
-	return at->ended && (at->lost_at == 0 || c->now - at->lost_at >= c->config.grace_ns);
+	return at->ended &&
+	       (at->lost_at == 0 || all_ended(c) || c->now - at->lost_at >= c->config.grace_ns);
 }
 
 static void look_at_input(struct link_core *c)
@@ -155,7 +192,7 @@ static void look_at_input(struct link_core *c)
 		}
 	if (open > 0)
 		return;
-	if (!c->ever_ended) {
+	if (!c->ended_at && !all_ended(c)) {
 		core_break(c, EX_TEMPFAIL, "%s",
 			   known ? "the stage upstream is gone before the end of its stream"
 				 : "the stage upstream ended without giving its address");
@@ -316,15 +353,17 @@ static bool upstreams_content(const struct link_core *c)
 		const struct peer *p = c->peer[i];
 		if (p->phase == PEER_FREE || !peer_upstream(c, p) || p->parted)
 			continue;
-		if (peer_live(p) && !p->leaving && !(p->ended && waited >= c->config.grace_ns))
+		if (peer_live(p) && !p->leaving)
 			return false;
 		/* Connected, ended and lost: it may be on its way back to hear it. */
-		if (!peer_live(p) && p->phase != PEER_CLOSED && p->phase != PEER_IGNORED &&
-		    c->endpoint[p->endpoint].connects && waited < c->config.grace_ns)
+		if (!peer_live(p) && c->endpoint[p->endpoint].ended && p->phase != PEER_CLOSED &&
+		    p->phase != PEER_IGNORED && c->endpoint[p->endpoint].connects &&
+		    waited < c->config.grace_ns)
 			return false;
 	}
 	for (int e = 0; e < c->endpoint_count; e++)
-		if (c->endpoint[e].lost_at && waited < c->config.grace_ns)
+		if (c->endpoint[e].upstream && c->endpoint[e].lost_ended_at &&
+		    waited < c->config.grace_ns)
 			return false;
 	return true;
 }
@@ -337,14 +376,6 @@ void link_core_close(struct link_core *c, int64_t now)
 }
 
 /* --- loneliness --------------------------------------------------------------------------------- */
-
-static void lonely(const struct link_core *c, int64_t *since, bool alone)
-{
-	if (!alone)
-		*since = 0;
-	else if (*since == 0)
-		*since = c->now;
-}
 
 static void look_around(struct link_core *c)
 {
@@ -382,9 +413,11 @@ void end_step(struct link_core *c)
 	answer_upstream(c);
 	if (!c->done_at)
 		return;
-	say_bye(c);
 	if (!upstreams_content(c))
 		return;
+	/* Not before: as long as a source may come back and send all again, everybody after it stays,
+	 * since all that they know of its end is in their memory. */
+	say_bye(c);
 	link_core_flush(c, c->now);
 	c->finished = true;
 	c->do_->finished(c->context);
@@ -398,6 +431,7 @@ int64_t end_next(const struct link_core *c)
 		c->up_lonely && limit ? c->up_lonely + limit : INT64_MAX,
 		c->down_lonely && limit ? c->down_lonely + limit : INT64_MAX,
 		c->down_lonely && c->ending ? c->down_lonely + grace : INT64_MAX,
+		c->ended_at && !c->input_over ? c->ended_at + grace : INT64_MAX,
 		c->done_at ? c->done_at + grace : INT64_MAX,
 		c->done_at ? c->done_at + 3 * grace : INT64_MAX,
 	};
@@ -410,6 +444,9 @@ int64_t end_next(const struct link_core *c)
 	for (int e = 0; e < c->endpoint_count; e++) {
 		int64_t at = c->endpoint[e].lost_at + grace;
 		if (c->endpoint[e].lost_at && at > c->now && at < next)
+			next = at;
+		at = c->endpoint[e].idle_at + grace;
+		if (c->endpoint[e].idle_at && !c->input_over && at > c->now && at < next)
 			next = at;
 	}
 	return next;

@@ -226,11 +226,6 @@ void send_dispatch(struct link_core *c)
 	}
 }
 
-void send_up(struct link_core *c, int peer)
-{
-	c->peer[peer]->confirmed = c->peer[peer]->told = 0;
-}
-
 /* --- back --------------------------------------------------------------------------------------- */
 
 static void settle(struct link_core *c, struct peer *p, struct parcel *x)
@@ -253,11 +248,20 @@ static void take_back(struct link_core *c, struct peer *p, struct parcel *x)
 	make_pending(c, x);
 }
 
+static uint64_t instance_of(const struct peer *p)
+{
+	uint64_t id;
+
+	memcpy(&id, p->hello.instance, sizeof id);
+	return id;
+}
+
 /* One that kills every worker that tries it must not kill them for ever. */
-static void blame(struct link_core *c, struct parcel *x)
+static void blame(struct link_core *c, const struct peer *p, struct parcel *x)
 {
 	struct frame *f = x->frame;
 
+	x->blamed = instance_of(p);
 	if (f->status != FRAME_OK || ++f->try < c->config.max_tries)
 		return;
 	core_note(c, 0, "%s %llu: %d workers died over it", f->source, (unsigned long long)f->seq,
@@ -272,15 +276,26 @@ static void blame(struct link_core *c, struct parcel *x)
 static void blame_suspects(struct link_core *c, struct peer *p)
 {
 	struct parcel *x = p->sent.first;
-	bool alone = x && !x->next && x->frame->try > 0;
 
+	if (c->config.max_tries <= 0 || !p->died || !p->working)
+		return;
 	while (x && x->link_seq < p->working)
 		x = x->next;
-	if (c->config.max_tries <= 0 || !p->died || !x || (!p->working && !alone))
+	if (!x)
 		return;
-	blame(c, x);
-	if (x->link_seq == p->working && x->next)
-		blame(c, x->next);
+	bool began = x->link_seq == p->working;
+	blame(c, p, x);
+	if (began && x->next)
+		blame(c, p, x->next);
+}
+
+static void acquit(const struct parcels *list, uint64_t instance)
+{
+	for (struct parcel *x = list->first; x; x = x->next)
+		if (x->blamed == instance) {
+			x->blamed = 0;
+			x->frame->try -= x->frame->try > 0;
+		}
 }
 
 /* All that a peer had goes to the others. */
@@ -290,6 +305,17 @@ void send_requeue(struct link_core *c, struct peer *p)
 	while (p->sent.last)
 		take_back(c, p, p->sent.last);
 	p->working = 0;
+}
+
+void send_up(struct link_core *c, int peer)
+{
+	struct peer *p = c->peer[peer];
+
+	p->confirmed = p->told = 0;
+	/* It was only cut off, not dead: no frame is to blame. */
+	acquit(&c->pending, instance_of(p));
+	for (int i = 0; i < c->peer_count; i++)
+		acquit(&c->peer[i]->sent, instance_of(p));
 }
 
 static struct parcel *find_sent(const struct peer *p, uint64_t link_seq)

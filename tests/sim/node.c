@@ -1,0 +1,464 @@
+/* A node: link_core and a stage that works on frames, with the store that sinks share. */
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW 4
+#define RETAIN 16
+#define PAYLOAD 100
+#define RETAIN_BYTES (10 * PAYLOAD)
+
+struct context {
+	struct world *world;
+	struct node *node;
+};
+static struct context contexts[NODES_MAX];
+
+/* --- actions ------------------------------------------------------------------------------------ */
+
+static void act_send(void *context, int peer, const struct message *m)
+{
+	struct context *x = context;
+
+	if (x->world->verbose > 1)
+		say(x->world, "%d.%d -> peer %d: %s %llu %llu", x->node->number, x->node->life,
+		    peer, message_kind_name(m->kind), (unsigned long long)m->link_seq,
+		    m->kind == MESSAGE_FRAME ? (unsigned long long)m->frame->seq
+		    : m->kind == MESSAGE_EOS || m->kind == MESSAGE_EOS_ACK
+			? (unsigned long long)(m->as.eos.id * 10 + m->as.eos.end)
+			: (unsigned long long)m->upto);
+	net_send(x->world, x->node, peer, m);
+}
+
+static void act_reset(void *context, int peer)
+{
+	struct context *x = context;
+
+	net_close(x->world, x->node, peer);
+	schedule(x->world, x->world->now + 1 * MS, EV_CONNECT, x->node->number, x->node->life, peer,
+		 0);
+}
+
+static void act_forget(void *context, int peer)
+{
+	struct context *x = context;
+
+	net_close(x->world, x->node, peer);
+}
+
+static void act_deliver(void *context, struct frame *f)
+{
+	struct context *x = context;
+	struct node *n = x->node;
+
+	if (n->inbox_count == FRAMES_MAX * 4)
+		fail(x->world, "node %d: more frames than were granted", n->number);
+	else
+		n->inbox[n->inbox_count++] = f;
+}
+
+static void act_acked(void *context, const char *source, uint64_t run, uint64_t seq)
+{
+	struct context *x = context;
+	struct world *w = x->world;
+
+	(void)source, (void)run;
+	if (seq >= (uint64_t)w->frames || !w->row[seq])
+		fail(w, "I4: frame %llu acknowledged, but there is no row",
+		     (unsigned long long)seq);
+	else
+		w->acked[seq] = true;
+}
+
+static void act_wanted(void *context, const struct wants *wants)
+{
+	(void)context, (void)wants;
+}
+
+static void act_dropped(void *context, const struct frame *f, uint64_t last)
+{
+	struct context *x = context;
+
+	if ((int)f->seq != x->world->first_drop || (int)last != x->world->last_drop)
+		fail(x->world, "a drop record that nobody sent");
+}
+
+static void act_total(void *context, const struct message_total *total)
+{
+	(void)context, (void)total;
+}
+
+/* I3: when a sink is told that all is over, the books must balance. */
+static void act_ended(void *context)
+{
+	struct context *x = context;
+	struct world *w = x->world;
+	int dropped = w->first_drop >= 0 ? w->last_drop - w->first_drop + 1 : 0;
+
+	x->node->ended = true;
+	if (x->node->role != SINK)
+		return;
+	w->books_seen = true;
+	if (w->rows + dropped != w->frames)
+		fail(w, "I3: end of stream with %d rows and %d drops of %d", w->rows, dropped,
+		     w->frames);
+}
+
+static void act_finished(void *context)
+{
+	struct context *x = context;
+
+	x->node->finished = true;
+}
+
+static void act_broken(void *context, int code, const char *text)
+{
+	struct context *x = context;
+
+	say(x->world, "%d.%d broken: %d %s", x->node->number, x->node->life, code, text);
+	x->node->code = code;
+}
+
+static void act_note(void *context, int severity, const char *text)
+{
+	struct context *x = context;
+
+	(void)severity;
+	say(x->world, "%d.%d %s", x->node->number, x->node->life, text);
+}
+
+static const struct link_core_actions actions = {
+	act_send,    act_reset, act_forget, act_deliver,  act_acked,  act_wanted,
+	act_dropped, act_total, act_ended,  act_finished, act_broken, act_note,
+};
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+static void connect_to(struct world *w, struct node *n, int target, bool upstream)
+{
+	int peer;
+
+	if (link_core_connect(n->core, upstream, w->style == PIPE, &peer) < 0)
+		abort();
+	n->target[peer] = target;
+	schedule(w, w->now + 1 + (int64_t)draw(w, 5 * MS), EV_CONNECT, n->number, n->life, peer, 0);
+}
+
+/* Pipe form: the address of who has just started is printed, and read by all of the next stage. */
+static void announce_address(struct world *w, struct node *n)
+{
+	for (int i = 0; i < w->nodes; i++) {
+		struct node *other = &w->node[i];
+		for (int k = 0; k < other->up_count; k++)
+			if (other->up[k] == n->number && other->alive)
+				connect_to(w, other, n->number, true);
+	}
+}
+
+void node_start(struct world *w, struct node *n)
+{
+	struct link_core_config config = {
+		.pulls = n->role != SOURCE,
+		.pushes = n->role != SINK,
+		.more_upstreams = n->role != SOURCE && w->style == PIPE,
+		.seed = draw(w, 0) + w->random,
+		.window = WINDOW,
+		.retain_bytes = RETAIN_BYTES,
+		.retain_frames = RETAIN,
+		.max_tries = 3,
+		.orphan_ns = 120 * SECOND,
+		.grace_ns = 5 * SECOND,
+	};
+	uint64_t id = draw(w, 0) ^ w->random;
+
+	snprintf(config.self.stage, sizeof config.self.stage, "%s",
+		 n->role == SOURCE ? "source"
+		 : n->role == SINK ? "sink"
+				   : "middle");
+	snprintf(config.self.worker, sizeof config.self.worker, "sim/%d.%d", n->number, n->life);
+	memcpy(config.self.instance, &w->random, 8);
+	memcpy(config.self.instance + 8, &id, 8);
+	config.self.max_frame = 1000;
+	config.self.heartbeat_ms = 100;
+	contexts[n->number] = (struct context){ w, n };
+	n->core = link_core_new(&config, &actions, &contexts[n->number]);
+	n->alive = true;
+	n->timer_at = INT64_MAX;
+	n->bound = -1;
+	n->inbox_count = n->held_count = n->emitted = n->code = 0;
+	n->working = n->committed = n->ended = n->closing = n->finished = false;
+	memset(n->conn_of, -1, sizeof n->conn_of);
+	say(w, "%d.%d starts", n->number, n->life);
+	if (n->up_binds)
+		n->bound = link_core_bind(n->core, true);
+	if (n->down_binds)
+		n->bound = link_core_bind(n->core, false);
+	/* In the pipe form a line stays readable for a process that starts later. */
+	for (int i = 0; i < n->up_count; i++)
+		if (w->style != PIPE || w->node[n->up[i]].alive)
+			connect_to(w, n, n->up[i], true);
+	for (int i = 0; i < n->down_count; i++)
+		connect_to(w, n, n->down[i], false);
+	if (w->style == PIPE && n->down_binds)
+		announce_address(w, n);
+	bool all = n->up_count > 0;
+	for (int i = 0; i < n->up_count; i++)
+		all = all && w->node[n->up[i]].exited;
+	if (w->style == PIPE && all)
+		schedule(w, w->now + 1, EV_NO_MORE, n->number, n->life, 0, 0);
+	node_after(w, n);
+}
+
+void node_free(struct node *n)
+{
+	while (n->inbox_count)
+		frame_free(&n->inbox[--n->inbox_count]);
+	while (n->held_count)
+		frame_free(&n->held[--n->held_count]);
+	link_core_free(&n->core);
+}
+
+static void out_of_the_world(struct world *w, struct node *n)
+{
+	net_died(w, n);
+	node_free(n);
+	n->alive = false;
+	n->life++;
+}
+
+/* All who could still print an address for node n have gone. */
+static void tell_no_more(struct world *w, const struct node *gone)
+{
+	for (int i = 0; i < w->nodes; i++) {
+		struct node *n = &w->node[i];
+		bool fed_by = false, all = true;
+		for (int k = 0; k < n->up_count; k++) {
+			fed_by = fed_by || n->up[k] == gone->number;
+			all = all && w->node[n->up[k]].exited;
+		}
+		if (w->style == PIPE && fed_by && all && n->alive)
+			schedule(w, w->now + (int64_t)draw(w, 5 * MS), EV_NO_MORE, i, n->life, 0,
+				 0);
+	}
+}
+
+void node_kill(struct world *w, struct node *n, const char *why)
+{
+	if (!n->alive)
+		return;
+	say(w, "%d.%d is killed (%s)", n->number, n->life, why);
+	w->kills++;
+	w->sink_deaths += n->role == SINK;
+	n->deaths++;
+	out_of_the_world(w, n);
+	if (w->style == PIPE && w->workers_over) {
+		/* Its parent does not replace it when the stream is over. */
+		n->exited = true;
+		tell_no_more(w, n);
+		return;
+	}
+	schedule(w, w->now + 20 * MS + (int64_t)draw(w, chance(w, 200) ? 3000 * MS : 300 * MS),
+		 EV_RESTART, n->number, -1, 0, 0);
+}
+
+static void leave(struct world *w, struct node *n, int code)
+{
+	say(w, "%d.%d exits %d", n->number, n->life, code);
+	n->exited = true;
+	n->code = code;
+	if (n->role == SOURCE)
+		w->source_done = w->now;
+	if (n->role == MIDDLE && n->number >= w->nodes - w->workers - w->sinks && code == 0)
+		w->workers_over = true;
+	/* What was sent last still leaves (linger). */
+	for (int i = 0; i < w->conns; i++)
+		for (int side = 0; side < 2; side++) {
+			struct conn *c = &w->conn[i];
+			if (c->node[side] != n->number || c->life[side] != n->life ||
+			    !c->open[side])
+				continue;
+			c->open[side] = false;
+			schedule(w, c->ready[1 - side] + 1 + (int64_t)draw(w, MS), EV_GONE,
+				 c->node[1 - side], c->life[1 - side], i, 1 - side);
+		}
+	node_free(n);
+	n->alive = false;
+	n->life++;
+	tell_no_more(w, n);
+	/* A worker that slept through the end of the stream ends by itself, with 75; so does a sink all
+	 * of whose workers were killed in that moment. */
+	bool slept = w->style == PIPE && w->source_done && code == EX_TEMPFAIL &&
+		     (n->role == MIDDLE || !w->workers_over);
+	if (code != 0 && !n->idle_exit_ok && !slept)
+		fail(w, "I7: node %d (role %d) exits %d", n->number, n->role, code);
+}
+
+/* --- the stage ---------------------------------------------------------------------------------- */
+
+static struct frame *make(const struct world *w, int seq)
+{
+	struct frame *f = frame_new();
+
+	if (!f)
+		abort();
+	snprintf(f->source, sizeof f->source, "s");
+	f->run = 1;
+	f->seq = (uint64_t)seq;
+	if (seq == w->bad)
+		f->status = FRAME_ERROR;
+	else
+		f->payload = buffer_new(PAYLOAD);
+	return f;
+}
+
+static void source_step(struct world *w, struct node *n)
+{
+	while (n->emitted < w->frames && link_core_room(n->core, 1)) {
+		if (n->emitted == w->first_drop) {
+			link_core_drop(n->core, "s", 1, (uint64_t)w->first_drop,
+				       (uint64_t)w->last_drop, "full", w->now);
+			n->emitted = w->last_drop + 1;
+			continue;
+		}
+		if (n->emitted == 0)
+			link_core_announce(n->core, "s", 1, (uint64_t)w->frames);
+		link_core_send(n->core, make(w, n->emitted++), w->now);
+		if (chance(w, 300)) {
+			if (!n->working)
+				schedule(w, w->now + n->work_ns, EV_STAGE, n->number, n->life, 0,
+					 0);
+			n->working = true;
+			return;
+		}
+	}
+}
+
+static struct frame *take(struct world *w, struct node *n)
+{
+	struct frame *f = n->inbox[0];
+
+	memmove(n->inbox, n->inbox + 1, (size_t)--n->inbox_count * sizeof *n->inbox);
+	link_core_take(n->core, f->origin, w->now);
+	return f;
+}
+
+/* What it works on is finished, if there is room. */
+void node_stage(struct world *w, struct node *n)
+{
+	n->working = false;
+	if (n->role != MIDDLE || n->held_count == 0)
+		return;
+	if ((int)n->held[0]->seq == w->poison && n->held[0]->status == FRAME_OK &&
+	    n->number >= w->nodes - w->workers - w->sinks && n->number < w->nodes - w->sinks) {
+		node_kill(w, n, "poison");
+		return;
+	}
+	n->committed = true; /* ready to be sent */
+}
+
+static void middle_step(struct world *w, struct node *n)
+{
+	if (n->held_count && n->committed && link_core_room(n->core, 1)) {
+		link_core_send(n->core, n->held[--n->held_count], w->now);
+		n->committed = false;
+	}
+	if (n->held_count == 0 && n->inbox_count && !n->working) {
+		n->held[n->held_count++] = take(w, n);
+		n->working = true;
+		schedule(w, w->now + 1 + (int64_t)draw(w, (uint64_t)n->work_ns), EV_STAGE,
+			 n->number, n->life, 0, 0);
+	}
+}
+
+/* COMMIT, and some time later the acknowledgements: a kill may come in between. */
+void node_commit(struct world *w, struct node *n)
+{
+	if (!n->committed) {
+		if (w->now < w->disk_full_until) {
+			schedule(w, w->now + 50 * MS, EV_COMMIT, n->number, n->life, 0, 0);
+			return;
+		}
+		for (int i = 0; i < n->held_count; i++) {
+			const struct frame *f = n->held[i];
+			if (f->seq >= (uint64_t)w->frames) {
+				fail(w, "I1: a row for a frame that was never sent");
+				continue;
+			}
+			if (w->row[f->seq]++ == 0) {
+				w->rows++;
+				w->statuses[f->seq] = (int)f->status;
+			}
+		}
+		n->committed = true;
+		schedule(w, w->now + (int64_t)draw(w, MS), EV_COMMIT, n->number, n->life, 0, 0);
+		return;
+	}
+	while (n->held_count) {
+		struct frame *f = n->held[--n->held_count];
+		struct delivery *d = f->origin;
+		frame_free(&f);
+		link_core_done(n->core, d, w->now);
+	}
+	n->committed = n->working = false;
+}
+
+static void sink_step(struct world *w, struct node *n)
+{
+	if (n->working)
+		return;
+	while (n->inbox_count && n->held_count < 8)
+		n->held[n->held_count++] = take(w, n);
+	if (n->held_count == 0)
+		return;
+	n->working = true;
+	schedule(w, w->now + 1 + (int64_t)draw(w, (uint64_t)n->work_ns), EV_COMMIT, n->number,
+		 n->life, 0, 0);
+}
+
+static void stage_step(struct world *w, struct node *n)
+{
+	if (n->role == SOURCE)
+		source_step(w, n);
+	else if (n->role == MIDDLE)
+		middle_step(w, n);
+	else
+		sink_step(w, n);
+	bool over = n->role == SOURCE ? n->emitted >= w->frames
+				      : n->ended && !n->inbox_count && !n->held_count;
+	if (over && !n->closing) {
+		n->closing = true;
+		link_core_close(n->core, w->now);
+	}
+}
+
+static void check_bounds(struct world *w, const struct node *n)
+{
+	struct link_core_counts c;
+
+	link_core_count(n->core, &c);
+	/* I5: what is kept; a re-sent backlog may exceed the source's own limit, never the line's. */
+	if (n->role == SOURCE &&
+	    (c.pending + c.unacked > RETAIN + 1 || c.retained_bytes > RETAIN_BYTES + PAYLOAD))
+		fail(w, "I5: %d frames, %zu bytes kept", c.pending + c.unacked, c.retained_bytes);
+}
+
+void node_after(struct world *w, struct node *n)
+{
+	w->steps++;
+	if (!n->alive || n->paused_until > w->now)
+		return;
+	stage_step(w, n);
+	link_core_flush(n->core, w->now);
+	check_bounds(w, n);
+	if (n->code || n->finished) {
+		leave(w, n, n->finished ? 0 : n->code);
+		return;
+	}
+	int64_t next = link_core_next(n->core);
+	if (next != INT64_MAX && next != n->timer_at) {
+		n->timer_at = next;
+		schedule(w, next, EV_TIMER, n->number, n->life, 0, 0);
+	}
+}
