@@ -111,6 +111,8 @@ int batch_next(struct batch *b, struct err *e)
 		int64_t now = clock_mono_ns();
 		if (b->count == 0)
 			first_ns = now;
+		if (b->stats.started_ns == 0)
+			b->stats.started_ns = now;
 		if (take(b, f, e) < 0)
 			return -1;
 		if (now - first_ns > GATHER_NS)

@@ -59,8 +59,10 @@ char *progress_text(char *out, size_t size, const struct stats *s, uint64_t expe
 	}
 	add(&l, "  %.1f/s", stats_rate(s));
 	add_eta(&l, s, expected);
-	if (judged)
+	if (s->verdict[STATS_GOOD])
 		add(&l, "  good %.1f %%", 100 * (double)s->verdict[STATS_GOOD] / (double)judged);
+	if (s->verdict[STATS_NG])
+		add(&l, "  ng %llu", (unsigned long long)s->verdict[STATS_NG]);
 	if (s->latencies)
 		add(&l, "  p50 %.3g p99 %.3g ms", stats_latency_ms(s, 0.5),
 		    stats_latency_ms(s, 0.99));

@@ -73,8 +73,7 @@ void stats_add(struct stats *s, const struct row *row, const struct frame *f, in
 {
 	enum stats_verdict verdict = verdict_of(row);
 
-	if (s->done++ == 0)
-		s->started_ns = mono_ns;
+	s->done++;
 	s->last_ns = mono_ns;
 	s->duplicates += row->duplicate;
 	s->verdict[verdict]++;
@@ -107,7 +106,7 @@ double stats_rate(const struct stats *s)
 {
 	int64_t ns = s->last_ns - s->started_ns;
 
-	return s->done > 1 && ns > 0 ? (double)(s->done - 1) * 1e9 / (double)ns : 0;
+	return s->done && ns > 0 ? (double)s->done * 1e9 / (double)ns : 0;
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

@@ -23,7 +23,7 @@ enum stats_verdict {
 };
 
 struct stats {
-	int64_t started_ns, last_ns; /* monotonic: first and latest row */
+	int64_t started_ns, last_ns; /* monotonic: first frame (its taker sets it), latest row */
 	uint64_t done;               /* rows that are durable, duplicates included */
 	uint64_t duplicates;
 	uint64_t verdict[STATS_VERDICTS]; /* of all that are done */
@@ -50,7 +50,7 @@ void stats_add(struct stats *s, const struct row *row, const struct frame *f, in
 /* The latency that a part of all stayed under, in ms, within 4 %; NAN without any. */
 double stats_latency_ms(const struct stats *s, double part);
 
-double stats_rate(const struct stats *s); /* rows a second, first to latest */
+double stats_rate(const struct stats *s); /* rows a second */
 
 /* Lines for the end: verdicts, labels, latency, cost. bytes: what the outputs grew by. */
 void stats_summary(const struct stats *s, uint64_t bytes, struct text *to);

@@ -18,6 +18,8 @@
 #include "common/log.h"
 
 #define CHUNK ((size_t)1 << 20)
+#define LOCK_STEP_MS 20
+#define LOCK_PATIENCE_MS 3000
 #define RECORD_MAX ((size_t)64 << 20)
 
 struct textfile {
@@ -129,6 +131,17 @@ static void sync_folder(const char *path)
 	free(copy);
 }
 
+/* One writer at a time. A predecessor that was just killed may still be finishing an fsync. */
+static int take_lock(int fd)
+{
+	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_STEP_MS) {
+		if (errno != EWOULDBLOCK || waited_ms >= LOCK_PATIENCE_MS)
+			return -1;
+		poll(NULL, 0, LOCK_STEP_MS);
+	}
+	return 0;
+}
+
 static int open_file(struct textfile *t, const char *path, struct err *e)
 {
 	struct stat is;
@@ -143,7 +156,7 @@ static int open_file(struct textfile *t, const char *path, struct err *e)
 		t->stream = true;
 		return 0;
 	}
-	if (flock(t->fd, LOCK_EX | LOCK_NB) < 0)
+	if (take_lock(t->fd) < 0)
 		return err_code(e, EX_TEMPFAIL, "%s: another process is writing to it", path);
 	if (is.st_size == 0)
 		sync_folder(path);
