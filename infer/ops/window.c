@@ -94,34 +94,74 @@ static int size_out(const struct node *n, struct window *w, int i, bool round_up
 	return 0;
 }
 
-int window_read(const struct node *n, const struct tensor *x, const int64_t *kernel, bool round_up,
-		struct window *w, struct err *e)
+/* What both directions share: checks, kernel, strides, dilations; whether auto_pad says SAME (and on
+ * which side the odd pad lies), whether pads are to be read. */
+static int read_common(const struct node *n, const struct tensor *x, const int64_t *kernel,
+		       struct window *w, bool *same, bool *lower, struct err *e)
 {
 	const char *how = node_text(n, "auto_pad", "NOTSET");
-	bool lower = strcmp(how, "SAME_LOWER") == 0, same = lower || strcmp(how, "SAME_UPPER") == 0;
 	bool valid = strcmp(how, "VALID") == 0;
 
+	*lower = strcmp(how, "SAME_LOWER") == 0;
+	*same = *lower || strcmp(how, "SAME_UPPER") == 0;
 	*w = (struct window){ .dims = x->rank - 2 };
 	if (x->rank < 3)
 		return node_invalid(n, e, "input of rank %d", x->rank);
 	if (x->rank > 5)
 		return node_unsupported(n, e, "input of rank %d", x->rank);
-	if (!same && !valid && strcmp(how, "NOTSET") != 0 && *how)
+	if (!*same && !valid && strcmp(how, "NOTSET") != 0 && *how)
 		return node_invalid(n, e, "auto_pad '%s'", how);
-	for (int i = 0; i < 3; i++)
-		w->in[i] = 3 - i > w->dims ? 1 : x->dim[2 + i - (3 - w->dims)];
-	if (read_kernel(n, kernel, w, e) < 0 ||
-	    read_ints(n, "strides", w->dims, 1, 1, w->stride, e) < 0 ||
-	    read_ints(n, "dilations", w->dims, 1, 1, w->dilation, e) < 0 ||
-	    (!same && !valid && read_pads(n, w, e) < 0))
-		return -1;
 	for (int i = 0; i < 3; i++) {
+		w->in[i] = 3 - i > w->dims ? 1 : x->dim[2 + i - (3 - w->dims)];
 		if (w->in[i] < 1 || w->in[i] > LIMIT)
 			return node_invalid(n, e, "input of size %lld", (long long)w->in[i]);
+	}
+	if (read_kernel(n, kernel, w, e) < 0 ||
+	    read_ints(n, "strides", w->dims, 1, 1, w->stride, e) < 0 ||
+	    read_ints(n, "dilations", w->dims, 1, 1, w->dilation, e) < 0)
+		return -1;
+	return *same || valid ? 0 : read_pads(n, w, e);
+}
+
+int window_read(const struct node *n, const struct tensor *x, const int64_t *kernel, bool round_up,
+		struct window *w, struct err *e)
+{
+	bool same, lower;
+
+	if (read_common(n, x, kernel, w, &same, &lower, e) < 0)
+		return -1;
+	for (int i = 0; i < 3; i++) {
 		if (same)
 			same_pads(w, i, lower);
 		if (size_out(n, w, i, round_up, e) < 0)
 			return -1;
+	}
+	return 0;
+}
+
+int window_read_transposed(const struct node *n, const struct tensor *x, const int64_t *kernel,
+			   struct window *w, struct err *e)
+{
+	int64_t extra[3], shape[3];
+	bool same, lower, given = node_attr(n, "output_shape") != NULL;
+
+	if (read_common(n, x, kernel, w, &same, &lower, e) < 0 ||
+	    read_ints(n, "output_padding", w->dims, 0, 0, extra, e) < 0 ||
+	    read_ints(n, "output_shape", w->dims, 1, 1, shape, e) < 0)
+		return -1;
+	for (int i = 0; i < 3; i++) {
+		int64_t full = w->stride[i] * (w->in[i] - 1) + extent(w, i) + extra[i];
+		if (given || same) {
+			int64_t out = given ? shape[i] : w->in[i] * w->stride[i];
+			int64_t cut = full > out ? full - out : 0;
+			w->before[i] = same && !lower ? cut / 2 : cut - cut / 2;
+			w->after[i] = cut - w->before[i];
+			w->out[i] = out;
+		} else {
+			w->out[i] = full - w->before[i] - w->after[i];
+		}
+		if (w->out[i] < 1 || w->out[i] > LIMIT)
+			return node_invalid(n, e, "output of size %lld", (long long)w->out[i]);
 	}
 	return 0;
 }

@@ -16,4 +16,8 @@ struct window {
 int window_read(const struct node *n, const struct tensor *x, const int64_t *kernel, bool round_up,
 		struct window *w, struct err *e);
 
+/* The same for ConvTranspose, with output_padding and output_shape: kernel as above, never NULL. */
+int window_read_transposed(const struct node *n, const struct tensor *x, const int64_t *kernel,
+			   struct window *w, struct err *e);
+
 #endif
