@@ -61,6 +61,12 @@ static void fill_numbers(double *number, int *count, int channels, bool given, d
 	}
 }
 
+/* Filters that look at a fixed number of samples however much they shrink. */
+static bool skips_samples(const struct recipe *r)
+{
+	return r->interp == INTERP_NEAREST || r->interp == INTERP_OPENCV_LINEAR;
+}
+
 static void fill_neutral(struct recipe *r)
 {
 	int channels = recipe_channels(r);
@@ -74,7 +80,7 @@ static void fill_neutral(struct recipe *r)
 	if (r->resize == RESIZE_NONE)
 		r->interp = INTERP_NEAREST;
 	if (!(r->given & WORD_ANTIALIAS) || r->interp == INTERP_NEAREST)
-		r->antialias = r->interp != INTERP_NEAREST;
+		r->antialias = !skips_samples(r);
 	if (r->resize != RESIZE_LETTERBOX && r->crop == CROP_NONE)
 		r->pad = 0;
 }
@@ -104,13 +110,18 @@ static int check_consistent(const struct recipe *r, struct err *e)
 				channels, channels > 1 ? "s" : "",
 				r->mean_count != channels ? "mean" : "std",
 				r->mean_count != channels ? r->mean_count : r->std_count);
-	if (!r->antialias && r->resize != RESIZE_NONE && r->interp != INTERP_NEAREST)
+	if (!r->antialias && r->resize != RESIZE_NONE && !skips_samples(r))
 		return err_code(
 		    e, EX_USAGE,
 		    "recipe: antialias=0 without interp=nearest is not supported: what is "
 		    "exact here is Pillow's resampling, antialias=1");
 	if (r->roi == ROI_FRACTION && r->resize == RESIZE_NONE)
 		return err_code(e, EX_USAGE, "recipe: roi=fraction needs a resize");
+	if (r->interp == INTERP_OPENCV_LINEAR &&
+	    (r->antialias || r->depth == 16 || r->roi == ROI_FRACTION))
+		return err_code(e, EX_USAGE,
+				"recipe: interp=opencv-linear goes with antialias=0, depth=8 and "
+				"no roi=fraction");
 	if (r->depth == 8 && r->pad > 255)
 		return err_code(e, EX_USAGE, "recipe: pad=%d does not fit into depth=8", r->pad);
 	if (r->dtype == DTYPE_U8 && r->depth == 16)

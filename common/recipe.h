@@ -30,6 +30,7 @@ enum recipe_interp {
 	INTERP_HAMMING,
 	INTERP_BICUBIC,
 	INTERP_LANCZOS,
+	INTERP_OPENCV_LINEAR, /* OpenCV's INTER_LINEAR, the default of cv2.resize */
 };
 /* How an odd margin is halved: CENTER to the even side as torchvision and timm do, FLOOR down as
  * Hugging Face's transformers do. */

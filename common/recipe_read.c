@@ -10,8 +10,8 @@
 #define WORD_TEXT_MAX 128
 
 /* What the words' values are called; the place in the list is the enum's number. */
-static const char *const interp_names[] = { "nearest", "box",     "bilinear",
-					    "hamming", "bicubic", "lanczos" };
+static const char *const interp_names[] = { "nearest", "box",     "bilinear",     "hamming",
+					    "bicubic", "lanczos", "opencv-linear" };
 static const char *const color_names[] = { "rgb", "bgr", "gray" };
 static const char *const layout_names[] = { "nchw", "nhwc" };
 static const char *const resize_names[] = { "none", "stretch", "short", "letterbox" };
@@ -269,7 +269,7 @@ static const struct word {
 	{ "resize", WORD_RESIZE, read_resize,
 	  "none, stretch:WIDTHxHEIGHT, short:SIDE or letterbox:WIDTHxHEIGHT" },
 	{ "interp", WORD_INTERP, read_interp,
-	  "nearest, box, bilinear, hamming, bicubic or lanczos" },
+	  "nearest, box, bilinear, hamming, bicubic, lanczos or opencv-linear" },
 	{ "antialias", WORD_ANTIALIAS, read_antialias, "0 or 1" },
 	{ "crop", WORD_CROP, read_crop, "none, center:WIDTHxHEIGHT or center-floor:WIDTHxHEIGHT" },
 	{ "pad", WORD_PAD, read_pad, "0 to 65535" },

@@ -61,8 +61,8 @@ static void put_roi(struct text *t, const struct recipe *r)
 
 static void put_resize(struct text *t, const struct recipe *r)
 {
-	static const char *const interp[] = { "nearest", "box",     "bilinear",
-					      "hamming", "bicubic", "lanczos" };
+	static const char *const interp[] = { "nearest", "box",     "bilinear",     "hamming",
+					      "bicubic", "lanczos", "opencv-linear" };
 
 	if (r->resize == RESIZE_NONE) {
 		put(t, "resize=none");

@@ -52,9 +52,9 @@ static struct stage_spec spec = {
 		    "mean=0.485,0.456,0.406;std=0.229,0.224,0.225;layout=nchw;dtype=f32\n"
 		    "\n"
 		    "resize: none, stretch:WxH, short:SIDE, letterbox:WxH (pad=0..255 is its border).\n"
-		    "interp: nearest, box, bilinear, hamming, bicubic, lanczos. crop: none, center:WxH\n"
-		    "(torchvision, timm), center-floor:WxH (Hugging Face). color: rgb, bgr, gray.\n"
-		    "layout: nchw, nhwc. dtype: u8, f32. depth=16 keeps 16-bit samples. roi=X,Y,W,H or\n"
+		    "interp: nearest, box, bilinear, hamming, bicubic, lanczos (Pillow's), opencv-linear.\n"
+		    "crop: none, center:WxH (torchvision, timm), center-floor:WxH (Hugging Face).\n"
+		    "color: rgb, bgr, gray. layout: nchw, nhwc. dtype: u8, f32. depth=16 keeps 16-bit samples. roi=X,Y,W,H or\n"
 		    "roi=fraction:0.875. The value is (sample × scale − mean) ÷ std.",
 		.examples =
 		    "# the recipe comes from the model\n"

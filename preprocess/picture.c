@@ -94,10 +94,18 @@ static inline void convert(const uint8_t *row, int channels, int depth, struct s
 				      sample(row, i * step + c, depth, s.depth));
 }
 
+/* RGBA to RGB: four bytes at a time, of which the next pixel overwrites the last. */
+static void drop_alpha(const uint8_t *row, size_t count, uint8_t *out)
+{
+	for (size_t i = 0; i + 1 < count; i++)
+		memcpy(out + i * 3, row + i * 4, 4);
+	memcpy(out + (count - 1) * 3, row + (count - 1) * 4, 3);
+}
+
 void picture_convert(const struct picture *p, const struct samples *s, int y, int from, int to,
 		     uint8_t *out)
 {
-	static const struct samples gray = { 1, 8 }, colour = { 3, 8 };
+	static const struct samples gray = { 1, 8 };
 	size_t pixel = (size_t)p->channels * (size_t)(p->depth / 8), count = (size_t)(to - from);
 	const uint8_t *row = picture_row(p, y) + (size_t)from * pixel;
 
@@ -108,7 +116,7 @@ void picture_convert(const struct picture *p, const struct samples *s, int y, in
 	else if (p->depth == 8 && p->channels == 4 && s->depth == 8 && s->channels == 1)
 		convert(row, 4, 8, gray, count, out);
 	else if (p->depth == 8 && p->channels == 4 && s->depth == 8)
-		convert(row, 4, 8, colour, count, out);
+		drop_alpha(row, count, out);
 	else
 		convert(row, p->channels, p->depth, *s, count, out);
 }

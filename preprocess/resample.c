@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "preprocess/deep.h"
+#include "preprocess/opencv.h"
 
 struct resampler {
 	const struct kernels *kernels;
@@ -216,16 +217,51 @@ static int run_nearest(struct resampler *r, const struct tensor *t, struct err *
 	return 0;
 }
 
+/* Source row y through the horizontal pass, kept for the next output row. */
+static const int32_t *opencv_row(struct resampler *r, struct opencv *o, int y, int other)
+{
+	int slot = o->held[0] == y ? 0 : o->held[1] == y ? 1 : o->held[0] == other ? 1 : 0;
+
+	if (o->held[slot] != y)
+		opencv_across(o, r->samples.channels, source_row(r, y, slot), o->row[slot]);
+	o->held[slot] = y;
+	return o->row[slot];
+}
+
+static int run_opencv(struct resampler *r, const struct tensor *t, struct err *e)
+{
+	const struct extent *y = &r->g->y;
+	struct opencv o;
+
+	if (opencv_open(&o, r->g, r->samples.channels, e) < 0)
+		return -1;
+	for (int i = 0; i < y->count; i++) {
+		const struct opencv_tap *tap = &o.down[i];
+		if (o.halves) {
+			opencv_halve(&o, r->samples.channels, source_row(r, tap->at, 0),
+				     source_row(r, tap->next, 1), r->line);
+		} else {
+			const int32_t *upper = opencv_row(r, &o, tap->at, tap->next);
+			const int32_t *lower = opencv_row(r, &o, tap->next, tap->at);
+			opencv_down(tap, upper, lower, o.samples, r->line);
+		}
+		tensor_row(t, r->g->x.at, y->at + i, r->line, r->g->x.count);
+	}
+	opencv_close(&o);
+	return 0;
+}
+
 int resampler_run(struct resampler *r, const struct picture *in, const struct geometry *g,
 		  enum recipe_interp interp, const struct tensor *t, struct err *e)
 {
-	bool nearest = interp == INTERP_NEAREST &&
-		       (g->x.full != g->x.size || g->y.full != g->y.size || g->x.box0 > 0);
+	bool resizes = g->x.full != g->x.size || g->y.full != g->y.size || g->x.box0 > 0;
+	bool nearest = interp == INTERP_NEAREST && resizes;
+	bool opencv = interp == INTERP_OPENCV_LINEAR && resizes;
 
 	r->in = in;
 	r->g = g;
 	r->samples = t->samples;
-	if (nearest) { /* no weights, and whatever was planned before is of no use */
+	if (nearest || opencv) { /* no weights, and whatever was planned before is of no use */
 		filter_free(&r->across);
 		filter_free(&r->down);
 	} else if (filter_plan(&r->across, &g->x, interp, e) < 0 ||
@@ -237,6 +273,8 @@ int resampler_run(struct resampler *r, const struct picture *in, const struct ge
 		return -1;
 	if (nearest)
 		return run_nearest(r, t, e);
+	if (opencv)
+		return run_opencv(r, t, e);
 	run_filtered(r, t);
 	return 0;
 }

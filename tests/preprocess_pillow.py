@@ -338,8 +338,38 @@ def part_torchvision(driver):
     return count.end()
 
 
+# --- OpenCV -------------------------------------------------------------------------------------------
+
+
+def part_opencv(driver):
+    try:
+        import cv2
+    except ImportError as e:
+        print(f"OpenCV: skipped, {e}")
+        return True
+    count, rng, pick = Count("OpenCV's INTER_LINEAR"), np.random.default_rng(6), random.Random(6)
+    for i in range(300):
+        width, height = pick.randrange(1, 300), pick.randrange(1, 300)
+        wide, high = pick.randrange(1, 300), pick.randrange(1, 300)
+        if i % 10 == 0:
+            width, height = 2 * wide, 2 * high
+        if i % 10 == 1:
+            width = 2 * wide
+        if i % 10 == 2:
+            wide = width
+        mode = pick.choice(["L", "RGB"])
+        pixels = picture(rng, width, height, mode, pick.randrange(3))
+        want = cv2.resize(pixels, (wide, high), interpolation=cv2.INTER_LINEAR).reshape(high, wide, -1)
+        recipe = f"resize=stretch:{wide}x{high};interp=opencv-linear;color={'gray' if mode == 'L' else 'rgb'};layout=nhwc;dtype=u8"
+        count.same(driver.run(pixels, recipe), want, f"{pixels.shape} {recipe}")
+        crop_wide, crop_high = pick.randrange(1, wide + 1), pick.randrange(1, high + 1)
+        recipe += f";crop=center:{crop_wide}x{crop_high}"
+        count.same(driver.run(pixels, recipe), crop(want, "center", crop_wide, crop_high, 0), f"{pixels.shape} {recipe}")
+    return count.end()
+
+
 PARTS = {"resize": part_resize, "recipes": part_recipes, "keras": part_keras, "deep": part_deep,
-         "torchvision": part_torchvision}
+         "torchvision": part_torchvision, "opencv": part_opencv}
 
 
 def main():

@@ -80,6 +80,8 @@ static void check_texts(void)
 
 static void check_refusals(void)
 {
+	accepts("resize=stretch:4x5;interp=opencv-linear" REST,
+		"resize=stretch:4x5;interp=opencv-linear;antialias=0;crop=none" TAIL);
 	refuses("", "does not say resize=, color=, scale=, layout=, dtype=");
 	refuses("resize=stretch:4x4" REST, "does not say interp=");
 	refuses("resize=none;resize=none" REST, "said twice");
@@ -106,6 +108,8 @@ static void check_refusals(void)
 		"dtype=u8 takes no scale");
 	refuses("resize=none;depth=16;color=rgb;layout=nchw;dtype=u8", "depth=16 needs dtype=f32");
 	refuses("resize=none;color=rgb;layout=nchw;dtype=f16", "'f16' is not u8 or f32");
+	refuses("resize=stretch:4;interp=opencv-linear;antialias=1" REST, "goes with antialias=0");
+	refuses("resize=stretch:4;interp=opencv-linear;depth=16" REST, "depth=8");
 	refuses("resize=letterbox:4;interp=box;pad=256" REST, "depth=8");
 	refuses("roi=fraction:1.5;resize=short:4;interp=box" REST, "fraction:1.5");
 	refuses("roi=fraction:0.5;resize=none" REST, "needs a resize");

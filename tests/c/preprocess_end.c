@@ -1,0 +1,85 @@
+/* The stage behind preprocess, for its tests: says what it wants, and writes down what comes.
+ * run by: preprocess.bats
+ *
+ *     preprocess_end ROWS [--wants RECIPE] [--dtype T] [--shape N,C,H,W]
+ *
+ * One line a frame: seq, ok or error, type and shape, SHA-256 of the payload, recipe_sha256, image,
+ * reason; tabs between. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/stage.h"
+
+static const char *recipe = "", *dtype = "", *shape = "";
+
+static const struct option_row options[] = {
+	{ "wants", 0, OPTION_TEXT, "RECIPE", &recipe, "want this recipe", 0, 0 },
+	{ "dtype", 0, OPTION_TEXT, "T", &dtype, "want this type", 0, 0 },
+	{ "shape", 0, OPTION_TEXT, "N,C,H,W", &shape, "want this shape", 0, 0 },
+	{ 0 },
+};
+
+static const struct stage_spec spec = {
+	.manual = { "preprocess_end", "write down what comes", "ROWS", "", "", NULL },
+	.options = options,
+	.pulls = true,
+	.operands_least = 1,
+	.operands_most = 1,
+};
+
+static void want(struct stage *s)
+{
+	struct wants w = { 0 };
+
+	snprintf(w.recipe, sizeof w.recipe, "%s", recipe);
+	if (*dtype)
+		dtype_parse(&w.dtype, dtype);
+	for (const char *at = shape; *at; at += strcspn(at, ",")) {
+		at += *at == ',';
+		w.shape[w.rank++] = atoll(at);
+	}
+	stage_want(s, &w);
+}
+
+static const char *text(const struct frame *f, const char *key)
+{
+	return frame_text(f, key) ? frame_text(f, key) : "-";
+}
+
+static void write_down(FILE *out, const struct frame *f)
+{
+	char hex[HASH_HEX] = "-";
+
+	if (f->payload)
+		hash_bytes(f->payload->data, f->payload->size, hex);
+	fprintf(out, "%" PRIu64 "\t%s\t%s", f->seq, f->status == FRAME_OK ? "ok" : "error",
+		dtype_name(f->dtype));
+	for (int i = 0; i < f->rank; i++)
+		fprintf(out, "%s%" PRId64, i ? "x" : " ", f->shape[i]);
+	fprintf(out, "\t%s\t%s\t%s\t%s\n", hex, text(f, "recipe_sha256"), text(f, "image"),
+		f->reason);
+	fflush(out);
+}
+
+int main(int argc, char **argv)
+{
+	struct stage *s = stage_open(&spec, argc, argv);
+	struct frame *f;
+	char **operands;
+
+	stage_operands(s, &operands);
+	FILE *out = fopen(operands[0], "w");
+	if (!out)
+		return EX_CANTCREAT;
+	want(s);
+	while (stage_next(s, &f) == 1) {
+		write_down(out, f);
+		stage_done(s, &f);
+	}
+	fclose(out);
+	return stage_close(&s, 0);
+}
