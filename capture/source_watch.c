@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,6 +75,8 @@ static int open_done(struct watch *w, const char *path, struct err *e)
 	if (faccessat(hotfolder_dir(w->hot), ".", W_OK, AT_EACCESS) < 0)
 		return err_code(e, EX_NOPERM, "--done: files cannot be moved out of the folder: %s",
 				strerror(errno));
+	if (flock(hotfolder_dir(w->hot), LOCK_EX | LOCK_NB) < 0)
+		return err_code(e, EX_TEMPFAIL, "another capture empties this folder");
 	return 0;
 }
 

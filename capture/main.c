@@ -1,0 +1,117 @@
+/* capture: turn pictures into frames. */
+#include "capture/source.h"
+#include "common/log.h"
+#include "common/stage.h"
+
+static struct source_options options = { .loop = 1 };
+
+static const struct option_row rows[] = {
+	{ "recursive", 'r', OPTION_FLAG, NULL, &options.recursive,
+	  "take the pictures of sub-folders too", 0, 0 },
+	{ "watch", 'w', OPTION_FLAG, NULL, &options.watch,
+	  "go on with the files that come into the folder, until told to stop", 0, 0 },
+	{ "done", 0, OPTION_TEXT, "DIR", &options.done,
+	  "with --watch: move each file there once its result is stored", 0, 0 },
+	{ "loop", 0, OPTION_INT, "N", &options.loop, "go round N times, 0 for ever", 0, 1e15 },
+	{ "rate", 0, OPTION_REAL, "FPS", &options.rate,
+	  "pictures per second at most, 0 as fast as they are taken", 0, 1e6 },
+	{ "count", 'n', OPTION_INT, "N", &options.count, "stop after N pictures, 0 never", 0,
+	  1e15 },
+	{ "run", 0, OPTION_TEXT, "N|new", &options.run,
+	  "number of this run instead of the one made of the files; 'new' never came before", 0,
+	  0 },
+	{ "as-stored", 0, OPTION_FLAG, NULL, &options.decode.as_stored,
+	  "leave pictures as they are stored: do not turn them as EXIF says", 0, 0 },
+	{ "lenient", 0, OPTION_FLAG, NULL, &options.decode.lenient,
+	  "take damaged JPEGs as far as they go, instead of an error row", 0, 0 },
+	{ 0 },
+};
+
+static const struct stage_spec spec = {
+	.manual = {
+		.name = "capture",
+		.summary = "turn pictures into frames",
+		.operands = "SOURCE...",
+		.description =
+		"A SOURCE is a file, a folder, a pattern in quotes, or '-' for pictures one after "
+		"the other on standard input. Read are PNG, JPEG, and PNM/PAM, told apart by their "
+		"content; 8 or 16 bits; grey or colour, with alpha or without. Palettes become "
+		"colour, greys under 8 bits become 8. Of a folder, the files count whose names end "
+		"as pictures' do (.png, .jpg, .tif ...), except hidden ones.\n\n"
+		"All files are listed first and taken in byte order of their paths. Nothing is "
+		"sent if a file, folder or pattern on the command line does not exist. A picture "
+		"that cannot be read, or is damaged anywhere, becomes a row with verdict error "
+		"that names it; the others go on. Sides are at most 16384.\n\n"
+		"Each picture's key is (source, run, seq). source is --name, or else the name of "
+		"the first SOURCE. Of files, run is made of all the paths, sizes and times, and seq "
+		"is the place in the list: the same files again are the same parts, and nothing is "
+		"stored twice; a file that was added or changed makes another run. With '-' and "
+		"--watch each start is a new run. --run decides otherwise.\n\n"
+		"--watch takes what is in the folder, then each file once it was closed after "
+		"writing, or moved in. With --done, a file leaves the folder when its row is "
+		"durable, and what was under way when capture died is sent again under the same "
+		"key: a restart neither loses nor repeats a part. Without --done, a restart takes "
+		"all files of the folder as new parts.",
+		.examples =
+		"# the pictures of a folder\n"
+		"capture photos/ | preprocess | infer -m model.onnx | sink results.db\n"
+		"# what a camera program drops into a folder\n"
+		"capture --watch /srv/inbox --done /srv/inbox/done | ...\n"
+		"# a video stream, at 5 pictures a second\n"
+		"ffmpeg -i rtsp://cam/1 -vf fps=5 -f image2pipe -c:v ppm - | capture - --name cam1 "
+		"| ...",
+		.exits = "65\tstandard input holds no picture for 64 MiB after damage\n"
+			 "66\ta file, folder or pattern does not exist, or there are no pictures",
+	},
+	.options = rows,
+	.pushes = true,
+	.operands_least = 1,
+	.operands_most = -1,
+};
+
+/* Pixels go on as a frame, a picture without them as an error row. */
+static int pass_on(struct stage *stage, struct picture *picture)
+{
+	struct err why;
+
+	if (picture_decode(picture, &options.decode, &why) == 0)
+		return stage_send(stage, &picture->frame);
+	log_info("%s", why.text);
+	return stage_fail(stage, &picture->frame, &why);
+}
+
+static void acked(void *context, const char *name, uint64_t run, uint64_t seq)
+{
+	struct source *source = context;
+
+	(void)name;
+	if (source->kind->acked)
+		source->kind->acked(source, run, seq);
+}
+
+int main(int argc, char **argv)
+{
+	struct stage *stage = stage_open(&spec, argc, argv);
+	struct source source;
+	struct picture picture;
+	struct err why;
+	char **operand;
+	int operands = stage_operands(stage, &operand), got, code = 0;
+
+	got = source_open(&source, stage, &options, operands, operand, &why);
+	if (got == 0) {
+		stage_on_ack(stage, acked, &source);
+		if (source.total > 0)
+			stage_announce(stage, source.name, source.run, source.total);
+		while ((got = source_next(&source, &picture, &why)) == 1)
+			if (pass_on(stage, &picture) < 0)
+				break;
+	}
+	if (got < 0) {
+		log_error("%s", why.text);
+		code = why.code;
+	}
+	code = stage_close(&stage, code);
+	source_close(&source);
+	return code;
+}
