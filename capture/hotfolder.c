@@ -22,12 +22,16 @@
 #include "common/hash.h"
 
 #define QUIET_NS ((int64_t)2000000000)
+#define RETRY_NS ((int64_t)20000000)
+#define RETRIES_MOST 50
+#define ALIVE_NS ((int64_t)2000000000) /* how often to see whether the folder is still there */
 #define LOOK_AGAIN_NS ((int64_t)500000000)
 #define LOOK_NETWORK_NS ((int64_t)1000000000)
 
 struct waiting {
 	char *name;
 	bool told; /* by inotify: whole when that was said */
+	int tries; /* somebody had it open for writing */
 };
 
 struct hotfolder {
@@ -37,8 +41,11 @@ struct hotfolder {
 	size_t head, tail, capacity;
 	uint64_t *seen; /* fingerprints of files told; open addressing, 0 is empty */
 	size_t seen_count, seen_capacity;
-	char *current;   /* name given out last */
-	int64_t look_ns; /* when to look through the folder again (monotonic); 0 never */
+	char *current;         /* name given out last */
+	int64_t look_ns;       /* when to look through the folder again (monotonic); 0 never */
+	struct waiting *retry; /* open for writing just now; all again at retry_ns */
+	size_t retry_count, retry_capacity;
+	int64_t retry_ns;
 	bool network, gone;
 };
 
@@ -135,7 +142,7 @@ static int push(struct hotfolder *h, const char *name, bool told, struct err *e)
 	copy = strdup(name);
 	if (!copy)
 		return no_memory(e);
-	h->queue[h->tail++] = (struct waiting){ copy, told };
+	h->queue[h->tail++] = (struct waiting){ .name = copy, .told = told };
 	return 0;
 }
 
@@ -144,6 +151,48 @@ static int by_name(const void *a, const void *b)
 	const struct waiting *x = a, *y = b;
 
 	return strcmp(x->name, y->name);
+}
+
+/* Look again soon at one that is open for writing: the kernel tells of the closing a moment before
+ * the file counts as closed. One that stays open will be told of once more. Takes w->name over. */
+static int push_retry(struct hotfolder *h, struct waiting w, struct err *e)
+{
+	if (++w.tries > RETRIES_MOST) {
+		free(w.name);
+		return 0;
+	}
+	if (h->retry_count == h->retry_capacity) {
+		size_t capacity = h->retry_capacity ? 2 * h->retry_capacity : 16;
+		struct waiting *more = realloc(h->retry, capacity * sizeof *more);
+		if (!more) {
+			free(w.name);
+			return no_memory(e);
+		}
+		h->retry = more;
+		h->retry_capacity = capacity;
+	}
+	h->retry[h->retry_count++] = w;
+	h->retry_ns = clock_mono_ns() + RETRY_NS;
+	return 0;
+}
+
+static int queue_retries(struct hotfolder *h, struct err *e)
+{
+	size_t count = h->retry_count;
+
+	if (count == 0 || clock_mono_ns() < h->retry_ns)
+		return 0;
+	h->retry_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct waiting w = h->retry[i];
+		int pushed = push(h, w.name, w.told, e);
+		if (pushed == 0)
+			h->queue[h->tail - 1].tries = w.tries;
+		free(w.name);
+		if (pushed < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* Queue all names of the folder, in byte order. */
@@ -210,47 +259,65 @@ static int lease(int fd)
 	return errno == EAGAIN ? 0 : -1;
 }
 
-static bool whole(struct hotfolder *h, int fd, const struct stat *status, bool told)
+enum state { NOT_READY, READY, IS_OPEN };
+
+static enum state whole(struct hotfolder *h, int fd, const struct stat *status, bool told)
 {
 	int unwritten = lease(fd);
 
 	if (unwritten == 0)
-		return false; /* its closing will be told */
+		return IS_OPEN;
 	/* On a network file system a lease knows nothing of the other machines. */
 	if (quiet(status) || (!h->network && (told || unwritten == 1)))
-		return true;
+		return READY;
 	h->look_ns = clock_mono_ns() + LOOK_AGAIN_NS;
-	return false;
+	return NOT_READY;
 }
 
 /* Is the file there, whole, and new? A name that is no regular file is the reader's to refuse. */
-static bool ready(struct hotfolder *h, const struct waiting *w, struct stat *status)
+static enum state look(struct hotfolder *h, const struct waiting *w, struct stat *status)
 {
 	int fd = openat(h->dir, w->name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	bool is_file, is_ready;
+	enum state state = NOT_READY;
 
-	if (fd < 0) /* one that may not be read is a part all the same */
-		return errno != ENOENT && fstatat(h->dir, w->name, status, 0) == 0 &&
-		       !S_ISDIR(status->st_mode) && !see(h, w->name, status);
-	is_file = fstat(fd, status) == 0 && S_ISREG(status->st_mode);
-	is_ready = is_file ? whole(h, fd, status, w->told) : !S_ISDIR(status->st_mode);
-	close(fd);
-	return is_ready && !see(h, w->name, status);
+	if (fd >= 0 && fstat(fd, status) == 0 && S_ISREG(status->st_mode))
+		state = whole(h, fd, status, w->told);
+	else if (fstatat(h->dir, w->name, status, 0) == 0 && !S_ISDIR(status->st_mode))
+		state = READY; /* one that may not be read is a part all the same */
+	if (fd >= 0)
+		close(fd);
+	return state == READY && see(h, w->name, status) ? NOT_READY : state;
+}
+
+static int collect(struct hotfolder *h, struct err *e)
+{
+	struct stat status;
+
+	/* Held open by us, a folder that is removed does not say so. */
+	h->gone = h->gone || fstat(h->dir, &status) < 0 || status.st_nlink == 0;
+	if (take_events(h, e) < 0 || queue_retries(h, e) < 0)
+		return -1;
+	if (h->look_ns > 0 && clock_mono_ns() >= h->look_ns && !h->gone)
+		return look_through(h, e);
+	return 0;
 }
 
 int hotfolder_next(struct hotfolder *h, const char **name, struct stat *status, struct err *e)
 {
-	if (take_events(h, e) < 0)
-		return -1;
-	if (h->look_ns > 0 && clock_mono_ns() >= h->look_ns && !h->gone && look_through(h, e) < 0)
+	if (collect(h, e) < 0)
 		return -1;
 	while (h->head < h->tail) {
 		struct waiting w = h->queue[h->head++];
-		bool is_ready = ready(h, &w, status);
+		enum state state = look(h, &w, status);
+		if (state == IS_OPEN) {
+			if (push_retry(h, w, e) < 0)
+				return -1;
+			continue;
+		}
 		free(h->current);
 		h->current = w.name;
 		*name = w.name;
-		if (is_ready)
+		if (state == READY)
 			return 1;
 	}
 	if (h->gone)
@@ -270,11 +337,13 @@ int hotfolder_dir(const struct hotfolder *h)
 
 int64_t hotfolder_wait_ms(const struct hotfolder *h)
 {
-	int64_t left = h->look_ns - clock_mono_ns();
+	int64_t now = clock_mono_ns(), until = now + ALIVE_NS;
 
-	if (h->look_ns == 0)
-		return -1;
-	return left > 0 ? left / 1000000 + 1 : 0;
+	if (h->look_ns > 0 && h->look_ns < until)
+		until = h->look_ns;
+	if (h->retry_count > 0 && h->retry_ns < until)
+		until = h->retry_ns;
+	return until > now ? (until - now) / 1000000 + 1 : 0;
 }
 
 /* --- opening and closing ----------------------------------------------------------------------- */
@@ -338,6 +407,9 @@ void hotfolder_close(struct hotfolder **h)
 		return;
 	while (gone->head < gone->tail)
 		free(gone->queue[gone->head++].name);
+	while (gone->retry_count > 0)
+		free(gone->retry[--gone->retry_count].name);
+	free(gone->retry);
 	free(gone->queue);
 	free(gone->seen);
 	free(gone->current);

@@ -31,12 +31,20 @@ bool stage_stopping(const struct stage *s)
 
 int stage_wait(struct stage *s, int fd, int64_t timeout_ms)
 {
+	static int64_t idle_until;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	bool idle = idle_ms >= 0 && fd >= 0 && (timeout_ms < 0 || timeout_ms > idle_ms);
-	int got = poll(&p, 1, (int)(idle ? idle_ms : timeout_ms));
+	int64_t now = clock_mono_ns() / 1000000;
+	bool waits = idle_ms >= 0 && fd >= 0;
 
 	(void)s;
-	if (got == 0 && idle)
+	if (timeout_ms == 0 || idle_until < now - idle_ms) /* the first wait after work */
+		idle_until = now + idle_ms;
+	if (waits && (timeout_ms < 0 || timeout_ms > idle_until - now))
+		timeout_ms = idle_until > now ? idle_until - now : 0;
+	int got = poll(&p, 1, (int)timeout_ms);
+	if (got > 0)
+		idle_until = 0;
+	else if (waits && clock_mono_ns() / 1000000 >= idle_until)
 		stopping = true;
 	return got;
 }
