@@ -18,7 +18,7 @@
 
 #include "common/log.h"
 
-#define PORTS_MAX 64
+#define PORTS_MAX 256
 #define ID_MAX 255
 #define BATCH 64 /* messages taken from one socket before the others have their turn */
 #define SMALL_PAYLOAD 16384
@@ -208,6 +208,9 @@ static int open_socket(struct link *l, struct port *p, struct err *e)
 
 static int port_open(struct link *l, struct address *a, bool upstream, bool own, struct err *e)
 {
+	for (int i = 0; i < l->ports; i++)
+		if (l->port[i].socket && strcmp(l->port[i].address->url, a->url) == 0)
+			return err_code(e, EX_USAGE, "address '%s' is given twice", a->url);
 	if (l->ports == PORTS_MAX)
 		return err_code(e, EX_USAGE, "more than %d addresses", PORTS_MAX);
 	struct port *p = &l->port[l->ports];
@@ -264,6 +267,15 @@ static int send_payload(void *socket, struct buffer *b)
 	return -1;
 }
 
+static void note_gone(struct link *l, int peer)
+{
+	for (int i = 0; i < l->gone_count; i++)
+		if (l->gone[i] == peer)
+			return;
+	if (l->gone_count < (int)(sizeof l->gone / sizeof l->gone[0]))
+		l->gone[l->gone_count++] = peer;
+}
+
 static void act_send(void *context, int peer, const struct message *m)
 {
 	struct link *l = context;
@@ -285,10 +297,8 @@ static void act_send(void *context, int peer, const struct message *m)
 	     zmq_send(p->socket, route->id, route->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) ||
 	    zmq_send(p->socket, header, (size_t)n, (payload ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) <
 		0 ||
-	    (payload && send_payload(p->socket, payload) < 0)) {
-		if (l->gone_count < (int)(sizeof l->gone / sizeof l->gone[0]))
-			l->gone[l->gone_count++] = peer;
-	}
+	    (payload && send_payload(p->socket, payload) < 0))
+		note_gone(l, peer);
 }
 
 static void act_reset(void *context, int peer)
@@ -458,14 +468,6 @@ static const struct link_core_actions actions = {
 	.note = act_note,
 };
 
-static void tell_gone(struct link *l, int64_t now)
-{
-	while (l->gone_count > 0) {
-		int peer = l->gone[--l->gone_count];
-		link_core_gone(l->core, peer, now);
-	}
-}
-
 /* --- receiving ---------------------------------------------------------------------------------- */
 
 static void close_message(void *hint)
@@ -612,7 +614,29 @@ static void read_port(struct link *l, struct port *p, int64_t now)
 		on_parts(l, p, &in, now);
 		for (int i = 0; i < in.count && i < 3; i++)
 			zmq_msg_close(&in.part[i]);
-		tell_gone(l, now);
+	}
+}
+
+/* Everything that has arrived: the news that somebody is gone must not overtake his last words. */
+static void drain_port(struct link *l, struct port *p, int64_t now)
+{
+	int ready = ZMQ_POLLIN;
+	size_t size = sizeof ready;
+
+	while (p->socket && (ready & ZMQ_POLLIN)) {
+		read_port(l, p, now);
+		if (!p->socket || zmq_getsockopt(p->socket, ZMQ_EVENTS, &ready, &size) < 0)
+			return;
+	}
+}
+
+static void tell_gone(struct link *l, int64_t now)
+{
+	for (int i = 0; l->gone_count > 0 && i < l->ports; i++)
+		drain_port(l, &l->port[i], now);
+	while (l->gone_count > 0) {
+		int peer = l->gone[--l->gone_count];
+		link_core_gone(l->core, peer, now);
 	}
 }
 
@@ -628,6 +652,7 @@ static void on_event(struct link *l, struct port *p, int event, int64_t now)
 	} else if (!bind && event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
 		link_core_connected(l->core, p->peer, now);
 	} else if (!bind && event == ZMQ_EVENT_DISCONNECTED) {
+		drain_port(l, p, now);
 		link_core_gone(l->core, p->peer, now);
 	} else if (!bind && p->fresh && event == ZMQ_EVENT_CONNECT_RETRIED &&
 		   address_is_dead(p->address->url)) {

@@ -275,7 +275,7 @@ static void session_begins(struct link_core *c, int peer)
 	p->ended = p->parted = false;
 	p->idle_at = 0;
 	p->next_seq = 1;
-	e->lost_at = e->lost_ended_at = 0;
+	e->lost_at = 0;
 	e->seen = true;
 	p->dispatched = c->now;
 	core_note(c, 1, "%s %s (%s) is there", peer_upstream(c, p) ? "upstream" : "downstream",
@@ -434,7 +434,11 @@ static void on_bye(struct link_core *c, int peer, const struct message *m)
 	}
 	if (peer_upstream(c, p)) {
 		p->leaving = p->leaving || m->code == CODE_LEAVING;
-		p->parted = p->parted || m->code == CODE_DONE;
+		if (m->code == CODE_DONE) {
+			/* The source has heard of the end: that settles it for all. */
+			p->parted = true;
+			c->endpoint[p->endpoint].lost_ended_at = 0;
+		}
 	} else {
 		send_bye(c, peer, m);
 	}
@@ -442,12 +446,13 @@ static void on_bye(struct link_core *c, int peer, const struct message *m)
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-/* A process that was stopped or starved finds everybody silent: that was it, not they. */
+/* A process that was stopped or starved finds everybody silent: that was it, not they. It shows by
+ * a timer that is long overdue. */
 static void wake_up(struct link_core *c, int64_t now)
 {
 	int64_t gap = now - c->now;
 
-	if (gap > 2 * beat(c)) {
+	if (gap > 2 * beat(c) && link_core_next(c) < now - 2 * beat(c)) {
 		c->woke_at = now;
 		for (int i = 0; i < c->peer_count; i++) {
 			c->peer[i]->heard += gap;

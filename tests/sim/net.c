@@ -75,7 +75,8 @@ void net_connect(struct world *w, struct node *n, int peer)
 {
 	struct node *to = &w->node[n->target[peer]];
 
-	if (!to->alive || w->conns == CONNS_MAX) {
+	if (!to->alive || w->conns == CONNS_MAX ||
+	    (w->style == PIPE && n->target_life[peer] != to->life)) {
 		if (w->style == PIPE && w->conns < CONNS_MAX && peer >= 0) {
 			/* Refused: in the pipe form that is final. */
 			link_core_gone(n->core, peer, w->now);

@@ -143,6 +143,7 @@ static void connect_to(struct world *w, struct node *n, int target, bool upstrea
 	if (link_core_connect(n->core, upstream, w->style == PIPE, &peer) < 0)
 		abort();
 	n->target[peer] = target;
+	n->target_life[peer] = w->node[target].life;
 	schedule(w, w->now + 1 + (int64_t)draw(w, 5 * MS), EV_CONNECT, n->number, n->life, peer, 0);
 }
 

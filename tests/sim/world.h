@@ -66,8 +66,9 @@ struct node {
 	int code;
 	struct link_core *core;
 	int64_t timer_at, paused_until;
-	int bound;                     /* endpoint that others connect to, -1: none */
-	int target[PEERS_MAX];         /* connected peer -> node that binds, -1 */
+	int bound;             /* endpoint that others connect to, -1: none */
+	int target[PEERS_MAX]; /* connected peer -> node that binds, -1 */
+	int target_life[PEERS_MAX];
 	int conn_of[PEERS_MAX];        /* peer -> connection, -1: none */
 	int up[UPS_MAX], up_count;     /* whom we connect to for frames */
 	int down[UPS_MAX], down_count; /* and to give frames */
