@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/hash.h"
@@ -283,6 +285,32 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
 	self->heartbeat_ms = (uint32_t)s->heartbeat_ms;
 }
 
+/* A frame that crashes the stage at once would never be blamed: the word that it was begun is still
+ * on its way. Let the link's thread send it, then die of the signal. */
+static void on_crash(int number)
+{
+	struct timespec rest = { 0, 30000000 };
+
+	nanosleep(&rest, NULL);
+	raise(number);
+}
+
+static void catch_crashes(void)
+{
+	static const int numbers[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+	static _Alignas(16) char stack[16384];
+	stack_t alternate = { .ss_sp = stack, .ss_size = sizeof stack };
+	struct sigaction was,
+	    act = { .sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER | SA_ONSTACK };
+
+	sigemptyset(&act.sa_mask);
+	if (sigaltstack(&alternate, NULL) < 0)
+		return;
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		if (sigaction(numbers[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+			sigaction(numbers[i], &act, NULL);
+}
+
 static bool is_pipe(int fd)
 {
 	struct stat st;
@@ -302,6 +330,8 @@ int stage_start(struct stage *s, struct err *e)
 	s->opened = true;
 	s->box.keep_acked = s->acked != NULL;
 	fill_setup(s, &setup);
+	if (s->spec->pulls && s->spec->pushes)
+		catch_crashes();
 	if (setup.core.more_upstreams)
 		setup.in_fd = s->in_fd;
 	if (prints) {
