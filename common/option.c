@@ -240,6 +240,50 @@ static void each_line(const char *text, void (*line)(FILE *, const char *, size_
 	}
 }
 
+/* Where --help breaks lines. */
+#define WIDTH 88
+
+/* Characters, not bytes, of UTF-8. */
+static size_t columns_of(const char *text, size_t n)
+{
+	size_t columns = 0;
+
+	for (size_t i = 0; i < n; i++)
+		columns += (text[i] & 0xc0) != 0x80;
+	return columns;
+}
+
+/* Words of text from `column` on, further lines from `indent` on; ends the line. */
+static void wrap(FILE *out, const char *text, size_t n, size_t column, size_t indent)
+{
+	size_t at = 0;
+
+	while (at < n) {
+		size_t word = at + strspn(text + at, " ");
+		size_t end = word;
+		while (end < n && text[end] != ' ')
+			end++;
+		size_t width = columns_of(text + at, end - at);
+		if (column + width > WIDTH && column > indent) {
+			fprintf(out, "\n%*s", (int)indent, "");
+			column = indent;
+			width = columns_of(text + word, end - word);
+			at = word;
+		}
+		fwrite(text + at, 1, end - at, out);
+		column += width;
+		at = end;
+	}
+	fputc('\n', out);
+}
+
+static void prose_line(FILE *out, const char *text, size_t n)
+{
+	fputs(n ? "  " : "", out);
+	wrap(out, text, n, 2, 2);
+}
+
+/* As it stands: shell commands. */
 static void plain_line(FILE *out, const char *text, size_t n)
 {
 	fprintf(out, n ? "  %.*s\n" : "\n", (int)n, text);
@@ -259,12 +303,13 @@ static void exit_line(FILE *out, const char *text, size_t n)
 {
 	size_t tab = strcspn(text, "\t");
 
-	fprintf(out, "  %-4.*s%.*s\n", (int)tab, text, (int)(n - tab - 1), text + tab + 1);
+	fprintf(out, "  %-4.*s", (int)tab, text);
+	wrap(out, text + tab + 1, n - tab - 1, 6, 6);
 }
 
 static void help_table(FILE *out, const struct option_row *table)
 {
-	char left[64], preset[128];
+	char left[64], preset[128], text[512];
 
 	for (; table && table->name; table++) {
 		int n = table->letter
@@ -272,10 +317,27 @@ static void help_table(FILE *out, const struct option_row *table)
 			    : snprintf(left, sizeof left, "    --%s", table->name);
 		if (table->argument)
 			snprintf(left + n, sizeof left - (size_t)n, " %s", table->argument);
-		fprintf(out, "  %-26s%s%s%s\n", left,
-			strlen(left) > 25 ? "\n                            " : "", table->help,
-			default_text(table, preset, sizeof preset));
+		fprintf(out, "  %-26s%s", left,
+			strlen(left) > 25 ? "\n                            " : "");
+		snprintf(text, sizeof text, "%s%s", table->help,
+			 default_text(table, preset, sizeof preset));
+		wrap(out, text, strlen(text), 28, 28);
 	}
+}
+
+/* The common exit codes, but for those that the stage explains itself, and then these. */
+static void each_exit(const char *own, void (*line)(FILE *, const char *, size_t), FILE *out)
+{
+	for (const char *c = common_exits; *c; c += strcspn(c, "\n") + 1) {
+		const char *o = own;
+		while (o && *o && strncmp(o, c, strcspn(c, "\t") + 1) != 0) {
+			o += strcspn(o, "\n");
+			o += *o == '\n';
+		}
+		if (!o || !*o)
+			line(out, c, strcspn(c, "\n"));
+	}
+	each_line(own, line, out);
 }
 
 void option_help(FILE *out, const struct option_manual *m, const struct option_row *own,
@@ -283,7 +345,7 @@ void option_help(FILE *out, const struct option_manual *m, const struct option_r
 {
 	fprintf(out, "%s - %s\n\nUsage: %s [OPTION…]%s%s\n\n", m->name, m->summary, m->name,
 		m->operands ? " " : "", m->operands ? m->operands : "");
-	each_line(m->description, plain_line, out);
+	each_line(m->description, prose_line, out);
 	fprintf(out, "\nOptions:\n");
 	help_table(out, own);
 	if (table_length(own))
@@ -292,8 +354,7 @@ void option_help(FILE *out, const struct option_manual *m, const struct option_r
 	fprintf(out, "\nExamples:\n");
 	each_line(m->examples, plain_line, out);
 	fprintf(out, "\nExit status:\n");
-	each_line(common_exits, exit_line, out);
-	each_line(m->exits, exit_line, out);
+	each_exit(m->exits, exit_line, out);
 }
 
 /* roff: a backslash and a leading dot or quote mean something; '-' alone may become a hyphen. */
@@ -369,8 +430,7 @@ void option_man(FILE *out, const struct option_manual *m, const struct option_ro
 	fputs(".SH EXAMPLES\n.nf\n", out);
 	each_line(m->examples, roff_line, out);
 	fputs(".fi\n.SH EXIT STATUS\n", out);
-	each_line(common_exits, roff_exit, out);
-	each_line(m->exits, roff_exit, out);
+	each_exit(m->exits, roff_exit, out);
 }
 
 void option_free(const struct option_row *table)
