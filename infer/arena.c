@@ -71,6 +71,11 @@ void arena_return(struct arena *a, size_t bytes)
 	a->used -= bytes < a->used ? bytes : a->used;
 }
 
+void arena_allow(struct arena *a, size_t more)
+{
+	a->limit += more;
+}
+
 size_t arena_used(const struct arena *a)
 {
 	return a->used;

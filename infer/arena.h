@@ -23,6 +23,9 @@ char *arena_text(struct arena *a, const char *text, struct err *e);
 int arena_charge(struct arena *a, size_t bytes, struct err *e);
 void arena_return(struct arena *a, size_t bytes);
 
+/* Let more be taken than arena_new was told. */
+void arena_allow(struct arena *a, size_t more);
+
 size_t arena_used(const struct arena *a);
 
 #endif

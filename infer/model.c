@@ -16,6 +16,14 @@
 
 #define FILE_MAX ((size_t)4 << 30)
 
+/* Memory before the first run. While it is read, a model may take what its size explains. What is
+ * computed from its constants, of which a small file can make large ones (ConstantOfShape, Expand,
+ * Tile), has a limit of its own; packed weights are at most four times as large as weights
+ * (Winograd's). */
+#define READ_MAX(size) (12 * (size) + ((size_t)32 << 20))
+#define COMPUTED_MAX ((size_t)1 << 30)
+#define PACKED_MAX(constants) (5 * (constants) + ((size_t)32 << 20))
+
 static void name_kernels(struct model *m)
 {
 	static const char *const names[] = { "native-", "blis", "reference" };
@@ -29,7 +37,7 @@ struct model *model_read(const void *bytes, size_t size, const struct model_opti
 			 struct err *e)
 {
 	struct model *m = calloc(1, sizeof *m);
-	size_t limit = o->memory_max ? o->memory_max : 12 * size + ((size_t)48 << 20);
+	size_t limit = o->memory_max ? o->memory_max : READ_MAX(size);
 
 	if (!m) {
 		err_code(e, EX_OSERR, "memory is short");
@@ -38,6 +46,7 @@ struct model *model_read(const void *bytes, size_t size, const struct model_opti
 	m->graph = graph_new(limit, e);
 	if (!m->graph)
 		goto failed;
+	m->limited = o->memory_max > 0;
 	m->graph->kernels = o->kernels;
 	if (o->threads > 1) {
 		m->graph->crew = crew_new(o->threads);
@@ -164,6 +173,8 @@ static int bind_shape(struct tensor *t, const struct tensor *given, struct err *
 
 static int bind(struct model *m, const struct tensor *shape, struct err *e)
 {
+	if (!m->limited)
+		arena_allow(m->graph->arena, COMPUTED_MAX);
 	for (int i = 0; i < m->graph->input_count; i++) {
 		struct tensor *t = m->graph->input[i];
 		const struct tensor *given = shape && shape[i].dtype ? &shape[i] : NULL;
@@ -181,8 +192,12 @@ static int bind(struct model *m, const struct tensor *shape, struct err *e)
 }
 
 /* What follows once all shapes are known. */
-static int graph_finish(struct graph *g, struct err *e)
+static int finish(struct model *m, struct err *e)
 {
+	struct graph *g = m->graph;
+
+	if (!m->limited)
+		arena_allow(g->arena, PACKED_MAX(arena_used(g->arena)));
 	if (graph_fuse(g, e) < 0 || graph_layout(g, e) < 0 || graph_slice(g, e) < 0)
 		return -1;
 	return graph_plan(g, e);
@@ -197,7 +212,7 @@ int model_plan(struct model *m, const struct tensor *shape, struct err *e)
 	graph_sweep(g);
 	if (graph_infer(g, NULL, NULL, e) < 0)
 		return -1;
-	if (graph_finish(g, e) < 0)
+	if (finish(m, e) < 0)
 		return -1;
 	m->planned = true;
 	return 0;
@@ -214,7 +229,7 @@ int model_check(struct model *m, const struct tensor *shape, FILE *out)
 	}
 	if (graph_infer(m->graph, out, &refused, NULL) < 0)
 		return refused;
-	if (graph_finish(m->graph, &why) < 0) {
+	if (finish(m, &why) < 0) {
 		fprintf(out, "%s\n", why.text);
 		return 1;
 	}

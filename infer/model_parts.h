@@ -8,6 +8,7 @@
 struct model {
 	struct graph *graph;
 	bool planned, profile, probabilities;
+	bool limited; /* the caller said how much memory it may take */
 	char sha256[HASH_HEX], kernels[32];
 };
 

@@ -176,6 +176,7 @@ int node_types(const struct node *n, int i, unsigned types, struct err *e)
 
 void *node_keep(struct node *n, size_t bytes, struct err *e)
 {
+	n->graph->weight_bytes += bytes;
 	return arena_take(n->graph->arena, bytes, e);
 }
 

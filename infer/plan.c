@@ -188,16 +188,29 @@ static void drop_unread(struct graph *g)
 	}
 }
 
+/* Constants that n alone read and has packed: at once, so that both are not held of all nodes. */
+static void drop_packed(struct graph *g, struct node *n)
+{
+	for (int i = 0; i < n->in_count && i < 32; i++) {
+		struct tensor *t = n->in[i];
+
+		if (t && (n->unread >> i & 1) && t->constant && t->uses == 1 && !t->output)
+			graph_drop(g, t);
+	}
+}
+
 static int choose_kernels(struct graph *g, struct err *e)
 {
 	g->order = arena_array(g->arena, (size_t)g->node_count, sizeof(struct node *), e);
 	g->spent_ns = arena_array(g->arena, (size_t)g->node_count, sizeof *g->spent_ns, e);
 	if (!g->order || !g->spent_ns)
 		return -1;
+	graph_uses(g);
 	for (struct node *n = g->first; n; n = n->next) {
 		n->crew = g->crew;
 		if (n->op->plan && n->op->plan(n, e) < 0)
 			return graph_at(n, e);
+		drop_packed(g, n);
 		g->flops += n->flops;
 		if (n->work_bytes > g->work_bytes)
 			g->work_bytes = n->work_bytes;
@@ -209,11 +222,9 @@ static int choose_kernels(struct graph *g, struct err *e)
 
 int graph_plan(struct graph *g, struct err *e)
 {
-	size_t before = arena_used(g->arena);
-
+	g->weight_bytes = 0; /* node_keep adds to it */
 	if (choose_kernels(g, e) < 0)
 		return -1;
-	g->weight_bytes = arena_used(g->arena) - before;
 	drop_unread(g);
 	lifetimes(g);
 	in_place(g);

@@ -180,40 +180,6 @@ static void set_free(struct set *s)
 		tensor_free(&s->input[i]);
 }
 
-static uint16_t to_half(float f)
-{
-	uint32_t u, sign, a;
-	float scaled;
-
-	memcpy(&u, &f, sizeof u);
-	sign = u >> 16 & 0x8000;
-	a = u & 0x7fffffff;
-	if (a > 0x7f800000)
-		return (uint16_t)(sign | 0x7e00);
-	if (a >= 0x47800000)
-		return (uint16_t)(sign | 0x7c00);
-	if (a < 0x38800000) {
-		scaled = fabsf(f) * 16777216.0f; /* exact: the values come from halves */
-		return (uint16_t)(sign | (uint32_t)rintf(scaled));
-	}
-	return (uint16_t)(sign | ((a - 0x38000000) >> 13));
-}
-
-/* The bytes that model_run wants: halves where the tensor is one. Freed by the caller unless it is
- * t->data. */
-static void *raw_of(const struct tensor *t)
-{
-	size_t count = tensor_count(t);
-	uint16_t *half;
-
-	if (!t->half)
-		return t->data;
-	half = malloc(count * sizeof *half + 1);
-	for (size_t i = 0; half && i < count; i++)
-		half[i] = to_half(((const float *)t->data)[i]);
-	return half;
-}
-
 /* Which inputs are given as values: 0 none, 1 integers and truth values, 2 all but the first. */
 static bool as_value(const struct tensor *t, int i, int level)
 {
@@ -256,11 +222,8 @@ static void run(struct model *m, const struct set *s)
 	const void *raw[INPUTS_MAX];
 
 	for (int i = 0; i < s->inputs; i++)
-		raw[i] = raw_of(s->input[i]);
+		raw[i] = s->input[i]->data;
 	model_run(m, raw);
-	for (int i = 0; i < s->inputs; i++)
-		if (raw[i] != s->input[i]->data)
-			free((void *)raw[i]);
 }
 
 /* 1 right, 0 wrong, -1 refused, -2 there is no such set. */

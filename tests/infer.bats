@@ -1,0 +1,162 @@
+#!/usr/bin/env bats
+# What infer says of models, what it computes, and that a picture's scores do not depend on company.
+
+load helper
+# run --separate-stderr sets stderr and stderr_lines.
+# shellcheck disable=SC2154
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+teardown() {
+	end_started
+}
+
+# scores MODEL INPUT [OPTION…]: SHA-256 of the first output for a raw input.
+scores() {
+	local model=$1 input=$2
+	shift 2
+	infer --run "$model" --input "$input" --output scores.bin "$@" && sha256sum <scores.bin
+}
+
+ramp() {
+	"$PYTHON" -c "
+import struct, sys
+n = int(sys.argv[1])
+sys.stdout.buffer.write(b''.join(struct.pack('<f', (i * 2654435761 % 1000) / 500 - 1) for i in range(n)))" "$1" >ramp.bin
+}
+
+@test "infer without a model says that it needs one" {
+	run -64 --separate-stderr infer
+	[[ "$stderr" == *"-m FILE"* ]]
+}
+
+@test "infer names a model that is not there" {
+	run -66 --separate-stderr infer --check nowhere.onnx
+	[[ "$stderr" == *"nowhere.onnx"* ]]
+	run -66 --separate-stderr infer -m nowhere.onnx </dev/null
+	[[ "$stderr" == *"nowhere.onnx"* ]]
+}
+
+@test "infer refuses what is no model: an empty file, text, zeroes" {
+	: >empty.onnx
+	echo "hello, this is no model" >text.onnx
+	head -c 1000 /dev/zero >zero.onnx
+	for file in empty text zero; do
+		run -65 --separate-stderr infer --check $file.onnx
+		[ "${#stderr_lines[@]}" -eq 1 ]
+	done
+}
+
+@test "malformed models get what their list says, within a second and 500 MB each" {
+	need_data onnx_malformed/MANIFEST.tsv
+	local file expected code
+	while IFS=$'\t' read -r file _ expected _; do
+		[ "$file" = file ] && continue
+		code=0
+		(
+			ulimit -v 1500000
+			timeout 5 infer --check "$DATA/onnx_malformed/$file" >out 2>err
+		) || code=$?
+		echo "$file: $expected, got $code: $(head -1 out) $(head -1 err)"
+		case $expected in
+		accept) [ "$code" -eq 0 ] ;;
+		reject) [ "$code" -eq 65 ] && [ "$(wc -l <err)" -eq 1 ] ;;
+		either) [ "$code" -eq 0 ] || [ "$code" -eq 65 ] ;;
+		*) false ;;
+		esac
+	done <"$DATA/onnx_malformed/MANIFEST.tsv"
+}
+
+@test "--check tells every refusal at once, naming nodes" {
+	need_data onnx_malformed
+	run -65 --separate-stderr infer --check "$DATA/onnx_malformed/39_dilation_zero.onnx"
+	[[ "$output" == *"node 0 (Conv"*"dilations[0] is 0"* ]]
+}
+
+@test "the networks that stand for a whole family load and plan" {
+	need_data onnx/light
+	for name in squeezenet shufflenet densenet121 inception_v1; do
+		run -0 infer --check "$DATA/onnx/light/light_$name.onnx"
+		[[ "$output" == *"runs"* ]]
+	done
+}
+
+@test "--explain tells what was fused, the kernels and the arena" {
+	need_data models/resnet8_cifar10
+	run -0 infer --explain "$DATA/models/resnet8_cifar10/model.onnx"
+	[[ "$output" == *"Conv"*"+Add +Relu"* ]]
+	[[ "$output" == *"arena"*"MB, kernels native"* ]]
+	[[ "$output" != *"BatchNormalization"* ]]
+}
+
+@test "SqueezeNet's Concats move nothing" {
+	need_data models/squeezenet1.0_fp16
+	run -0 infer --explain "$DATA/models/squeezenet1.0_fp16/model.onnx"
+	[ "$(grep -c 'Concat.*in place' <<<"$output")" -eq 8 ]
+}
+
+@test "--bench prints one JSON object with the fields that tools read" {
+	need_data models/xsdd_plain
+	run -0 --separate-stderr infer --bench "$DATA/models/xsdd_plain/model.onnx" --runs 5 --json
+	[ "${#lines[@]}" -eq 1 ]
+	for field in median_ms min_ms cpu_ms gflops peak_rss_kb ready_ms kernels; do
+		jq -e ".$field" <<<"$output" >/dev/null
+	done
+}
+
+@test "an input file of the wrong size is refused" {
+	need_data models/xsdd_plain
+	ramp 100
+	run -65 --separate-stderr infer --run "$DATA/models/xsdd_plain/model.onnx" --input ramp.bin \
+		--output out.bin
+	[[ "$stderr" == *"the input takes 16384"* ]]
+}
+
+@test "scores are the same bytes with 1, 2 and 3 threads, in every kernel set" {
+	need_data models/mobilenet_v1_0.25_128 models/resnet8_cifar10
+	local name count set one
+	for name in mobilenet_v1_0.25_128 resnet8_cifar10; do
+		count=$((3 * 32 * 32))
+		[ $name = resnet8_cifar10 ] || count=$((3 * 128 * 128))
+		ramp $count
+		for set in native blis reference; do
+			one=$(scores "$DATA/models/$name/model.onnx" ramp.bin --kernels $set)
+			for threads in 1 2 3; do
+				[ "$one" = "$(scores "$DATA/models/$name/model.onnx" ramp.bin \
+					--kernels $set -t $threads)" ]
+			done
+		done
+	done
+}
+
+@test "the reference kernels need no particular instruction set for their bytes" {
+	need_data models/resnet8_cifar10
+	ramp $((3 * 32 * 32))
+	local model=$DATA/models/resnet8_cifar10/model.onnx any
+	any=$(scores "$model" ramp.bin --kernels reference)
+	[ "$any" = "$(ANDON_ISA=base scores "$model" ramp.bin --kernels reference)" ]
+	[ "$any" = "$(ANDON_ISA=avx2 scores "$model" ramp.bin --kernels reference)" ]
+}
+
+@test "--kernels and --activation name what they know" {
+	run -64 --separate-stderr infer --kernels fast --check x
+	[[ "$stderr" == *"native, blis or reference"* ]]
+	need_data models/xsdd_plain
+	run -64 --separate-stderr infer -m "$DATA/models/xsdd_plain/model.onnx" --activation loud </dev/null
+	[[ "$stderr" == *"softmax"* ]]
+}
+
+@test "labels that are too few are refused before the first picture" {
+	need_data models/xsdd_plain
+	printf 'one\ntwo\n' >labels.txt
+	run -78 --separate-stderr infer -m "$DATA/models/xsdd_plain/model.onnx" --labels labels.txt </dev/null
+	[[ "$stderr" == *"2 labels for 7 classes"* ]]
+}
+
+@test "a model with a fixed batch takes no larger one" {
+	need_data models/mobilenet_v1_0.25_128
+	run -64 --separate-stderr infer -m "$DATA/models/mobilenet_v1_0.25_128/model.onnx" --batch 4 </dev/null
+	[[ "$stderr" == *"--batch 4"* ]]
+}
