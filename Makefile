@@ -144,6 +144,10 @@ $(fuzzers): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $$(B)/lib/$$(call room_of,$$*).
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(libs_$(call room_of,$*)) $(libs_common)
 
+# Speed, with whatever peers are installed. ANDON_BENCH_MODELS: a folder of .onnx files.
+bench: all
+	$(Q)BUILD=$(B) tests/bench/run
+
 lint:
 	$(Q)clang-format --dry-run --Werror $(call sources_of,$(rooms) tests) $(shell find $(rooms) tests -name '*.h')
 	$(Q)shellcheck -x .ci/run tests/run tests/helper.bash $(shell find pipelines tests -name '*.sh')

@@ -282,7 +282,10 @@ static void print_bench(const struct tool *t, const struct model *m, double *ms,
 	qsort(ms, (size_t)t->runs, sizeof *ms, rising);
 	median = ms[t->runs / 2];
 	gflops = model_flops(m) / ms[0] / 1e6;
-	printf(t->json ? "{\"median_ms\": %.4f, \"min_ms\": %.4f, \"cpu_ms\": %.4f, \"gflops\": "
+	const struct tensor *x = model_input(m, 0);
+	for (int i = 0; t->json && i < x->rank; i++)
+		printf("%s%lld", i ? ", " : "{\"input\": [", (long long)x->dim[i]);
+	printf(t->json ? "], \"median_ms\": %.4f, \"min_ms\": %.4f, \"cpu_ms\": %.4f, \"gflops\": "
 			 "%.2f, \"peak_rss_kb\": %ld, \"ready_ms\": %.1f, \"arena_bytes\": %zu, "
 			 "\"weight_bytes\": %zu, \"threads\": %d, \"kernels\": \"%s\"}\n"
 		       : "median %.4f ms, minimum %.4f ms, processor %.4f ms, %.2f GFLOP/s, peak "
