@@ -39,8 +39,8 @@ int model_plan(struct model *m, const struct tensor *shape, struct err *e);
 /* Every refusal at once, a line each, to out: how many. Instead of model_plan. */
 int model_check(struct model *m, const struct tensor *shape, FILE *out);
 
-/* Run once. input[i] holds input i in row-major order, of the planned dtype and shape (an f16
- * input: half-precision values); then model_output(m, i)->data holds the results, row-major, until
+/* Run once. input[i] holds input i in row-major order, of the planned dtype and shape (for an
+ * f16 input: as f32); then model_output(m, i)->data holds the results, row-major, until
  * the next run; outputs that the model calls f16 are held as f32 (half is set), rounded to f16. */
 void model_run(struct model *m, const void *const *input);
 
