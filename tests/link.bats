@@ -55,7 +55,7 @@ no_leftovers() {
 # ends NAME CODE: this process ends by itself within twenty seconds, with this code.
 ends() {
 	local pid=${!1} code=0
-	wait_until 20 ended "$pid"
+	wait_until 20 ended "$pid" || return 1
 	wait "$pid" || code=$?
 	[ "$code" -eq "$2" ] || { echo "$1 ended with $code"; return 1; }
 }
@@ -143,6 +143,66 @@ ends() {
 	ends SINK 0
 	ends W1 0
 	complete 1000
+	no_leftovers
+}
+
+@test "a stage that dies at the worst moment loses nothing and doubles nothing" {
+	local point
+	for point in 'SOURCE taken' 'W1 taken' 'W1 working' 'W1 sent' 'SINK taken' 'SINK stored'; do
+		local name=${point% *} when=${point#* } source=() worker=() sink=()
+		local die=(--kill-at 70 --kill-when "$when")
+		: >"$rows"
+		case $name in
+		SOURCE) source=("${die[@]}") ;;
+		W1) worker=("${die[@]}") ;;
+		SINK) sink=("${die[@]}") ;;
+		esac
+		start_sink "${sink[@]}"
+		start_worker W1 "${worker[@]}"
+		start_source -n 150 "${source[@]}"
+		wait_until 20 ended "${!name}"
+		case $name in
+		SOURCE) start_source -n 150 ;;
+		W1) start_worker W1 ;;
+		SINK) start_sink ;;
+		esac
+		for stage in SOURCE W1 SINK; do ends "$stage" 0 || { echo "$point"; return 1; }; done
+		complete 150 || { echo "$point"; return 1; }
+	done
+	no_leftovers
+}
+
+# Starts a program again until it ends well, as a service manager would. NAME.pid holds the present one's pid.
+supervise() {
+	local name=$1 code
+	shift
+	while :; do
+		"$@" &
+		echo $! >"$name.pid"
+		echo $! >>pids
+		code=0
+		wait $! 2>/dev/null || code=$?
+		[ "$code" -ne 0 ] || break
+		[ "$code" -gt 128 ] || [ "$code" -eq 75 ] || return "$code"
+	done
+}
+
+@test "stages that are killed again and again, and started again, finish with every row once" {
+	start A supervise source "$stages" source --out "$in" -n 3000 --pace 1ms
+	start B supervise w1 "$stages" relay --in "$in" --out "connect:$out"
+	start C supervise w2 "$stages" relay --in "$in" --out "connect:$out"
+	start D supervise sink "$stages" sink --in "bind:$out" "$rows"
+	RANDOM=${SEED:-$$}
+	echo "SEED=${SEED:-$$}"
+	victims=(source w1 w2 sink)
+	wait_until 20 have 50
+	for _ in {1..12}; do
+		sleep 0.2
+		pid=$(cat "${victims[RANDOM % 4]}.pid")
+		kill -9 "$pid" 2>/dev/null || true
+	done
+	for stage in A B C D; do ends "$stage" 0; done
+	complete 3000
 	no_leftovers
 }
 

@@ -3,9 +3,12 @@
  *   common_stages source -n COUNT -b BYTES --pace TIME   frames 0 … COUNT-1 of (test, 1); of the top,
  *                                                        middle and bottom third of frame i, the one
  *                                                        that is i modulo 3 is the brightest
- *   common_stages relay --work TIME --kill-at SEQ        passes on, with its name in meta
+ *   common_stages relay --work TIME                      passes on, with its name in meta
  *   common_stages sink FILE --hold TIME                  FILE gets a line "source run seq status
  *                                                        label worker try" for each key, once
+ *
+ * --kill-at SEQ: die of SIGKILL while working on that frame, or --kill-when it is taken (at once),
+ * sent, or stored (but not acknowledged).
  *
  * run by: link.bats */
 #include <fcntl.h>
@@ -22,7 +25,7 @@
 #define SEQ_MOST 1000000
 
 static int64_t count = 100, bytes = 300, pace, work, kill_at = -1, hold, window;
-static const char *recipe = "";
+static const char *recipe = "", *kill_when = "working";
 
 static void rest(int64_t ms)
 {
@@ -30,6 +33,16 @@ static void rest(int64_t ms)
 
 	if (ms > 0)
 		nanosleep(&t, NULL);
+}
+
+/* What kills while it computes has begun a while ago. */
+static void die(uint64_t seq, const char *when)
+{
+	if ((int64_t)seq != kill_at || strcmp(when, kill_when) != 0)
+		return;
+	if (strcmp(when, "working") == 0)
+		rest(30);
+	raise(SIGKILL);
 }
 
 static struct frame *picture(uint64_t seq)
@@ -56,6 +69,7 @@ static int source(struct stage *s)
 	stage_announce(s, "test", 1, (uint64_t)count);
 	for (int64_t i = 0; i < count && !stage_stopping(s); i++) {
 		struct frame *f = picture((uint64_t)i);
+		die((uint64_t)i, "taken");
 		if (stage_send(s, &f) < 0 || (pace > 0 && stage_wait(s, -1, pace) < 0))
 			break;
 	}
@@ -67,14 +81,14 @@ static int relay(struct stage *s)
 	struct frame *f;
 
 	while (stage_next(s, &f) == 1) {
-		if ((int64_t)f->seq == kill_at) {
-			rest(30); /* what kills while it computes has begun a while ago */
-			raise(SIGKILL);
-		}
+		uint64_t seq = f->seq;
+		die(seq, "taken");
+		die(seq, "working");
 		rest(work);
 		frame_meta_text(f, "worker", stage_worker(s));
 		if (stage_send(s, &f) < 0)
 			break;
+		die(seq, "sent");
 	}
 	return 0; /* stage_close knows how it ended */
 }
@@ -99,6 +113,7 @@ static int sink(struct stage *s)
 	int out = open(file[0], O_WRONLY | O_CREAT | O_APPEND, 0600);
 	while (stage_next(s, &f) == 1) {
 		const char *label = frame_text(f, "label"), *worker = frame_text(f, "worker");
+		die(f->seq, "taken");
 		rest(hold);
 		int n = snprintf(line, sizeof line, "%s %" PRIu64 " %" PRIu64 " %d %s %s %d\n",
 				 f->source, f->run, f->seq, (int)f->status, label ? label : "-",
@@ -106,6 +121,7 @@ static int sink(struct stage *s)
 		if (f->seq < SEQ_MOST && !seen[f->seq] && write(out, line, (size_t)n) != n)
 			return EX_IOERR;
 		seen[f->seq % SEQ_MOST] = true;
+		die(f->seq, "stored");
 		if (stage_done(s, &f) < 0)
 			break;
 	}
@@ -121,6 +137,8 @@ int main(int argc, char **argv)
 		{ "pace", 0, OPTION_TIME, "TIME", &pace, "between frames", 0, 10000 },
 		{ "work", 0, OPTION_TIME, "TIME", &work, "over each frame", 0, 100000 },
 		{ "kill-at", 0, OPTION_INT, "SEQ", &kill_at, "die of this frame", 0, SEQ_MOST },
+		{ "kill-when", 0, OPTION_TEXT, "WORD", &kill_when, "taken, working, sent, stored",
+		  0, 0 },
 		{ "window", 0, OPTION_INT, "N", &window, "frames it takes at once", 0, 64 },
 		{ "hold", 0, OPTION_TIME, "TIME", &hold, "before each row", 0, 10000 },
 		{ "recipe", 0, OPTION_TEXT, "RECIPE", &recipe, "what it wants", 0, 0 },
