@@ -1,5 +1,6 @@
 /* Runs ONNX backend cases: folders with model.onnx and test_data_set_N/{input,output}_K.pb, found
- * below the folders (or files) given. run by: operators.bats; also build/bin/onnx-cases.
+ * below the folders given; also ONNX's light models, NAME.onnx beside NAME_output_0.pb, whose one input
+ * counts from 0 up to 1. run by: operators.bats; also build/bin/onnx-cases.
  *
  *   onnx-cases [options] FOLDER…
  *     --rtol X --atol X   tolerance, 1e-3 and 1e-7 unless the case's data.json or README.txt says
@@ -273,6 +274,51 @@ out:
 	return result;
 }
 
+static void tell(const char *name, int result, const char *detail)
+{
+	*(result == 1 ? &passed : result == 0 ? &failed : &refused) += 1;
+	if (result != 1 || !quiet)
+		printf("%s %s %s\n",
+		       result == 1   ? "pass"
+		       : result == 0 ? "fail"
+				     : "refused",
+		       name, detail);
+	fflush(stdout);
+}
+
+static void run_light(const char *folder, const char *name, const char *output)
+{
+	struct model *m = NULL;
+	struct tensor *want = NULL;
+	struct err e = { .code = 0 };
+	char path[8192], detail[ERR_TEXT_MAX + 64];
+	size_t size, count;
+	float *x = NULL;
+	int result = -1;
+
+	snprintf(path, sizeof path, "%s/%s", folder, output);
+	char *bytes = read_file(path, &size);
+	want = bytes ? tensor_read(bytes, size, &e) : NULL;
+	snprintf(path, sizeof path, "%s/%s.onnx", folder, name);
+	m = want ? model_open(path, &options, &e) : NULL;
+	if (!m || model_inputs(m) != 1 || model_plan(m, NULL, &e) < 0)
+		goto out;
+	count = tensor_count(model_input(m, 0));
+	x = malloc(count * sizeof *x);
+	for (size_t i = 0; x && i < count; i++)
+		x[i] = (float)((double)i / (double)count);
+	if (!x)
+		goto out;
+	model_run(m, (const void *const[]){ x });
+	result = compare(model_output(m, 0), want, &standard, detail, sizeof detail) == 0;
+out:
+	tell(name, result, result < 0 ? e.text : detail);
+	free(x);
+	free(bytes);
+	tensor_free(&want);
+	model_free(&m);
+}
+
 static void run_case(const char *folder)
 {
 	const char *name = strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder;
@@ -288,14 +334,7 @@ static void run_case(const char *folder)
 		snprintf(detail, sizeof detail, "no test_data_set_0");
 		result = 0;
 	}
-	*(result == 1 ? &passed : result == 0 ? &failed : &refused) += 1;
-	if (result != 1 || !quiet)
-		printf("%s %s %s\n",
-		       result == 1   ? "pass"
-		       : result == 0 ? "fail"
-				     : "refused",
-		       name, detail);
-	fflush(stdout);
+	tell(name, result, detail);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -307,7 +346,7 @@ static void visit(const char *folder, int depth)
 {
 	struct dirent **list;
 	struct stat st;
-	char path[4096];
+	char path[4096], name[256];
 	int count;
 
 	snprintf(path, sizeof path, "%s/model.onnx", folder);
@@ -320,6 +359,12 @@ static void visit(const char *folder, int depth)
 		snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name);
 		if (list[i]->d_name[0] != '.' && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 			visit(path, depth + 1);
+		char *end = strstr(list[i]->d_name, "_output_0.pb");
+		if (end) {
+			snprintf(name, sizeof name, "%.*s", (int)(end - list[i]->d_name),
+				 list[i]->d_name);
+			run_light(folder, name, list[i]->d_name);
+		}
 		free(list[i]);
 	}
 	if (count > 0)
