@@ -274,20 +274,30 @@ supervise() {
 	no_leftovers
 }
 
-@test "a frame that kills each worker becomes one row that says so, the others are unharmed" {
+# poison WHEN: frame 77 kills three workers; the fourth, which it would kill too, never gets it.
+poison() {
 	start_source -n 200
 	start_sink
-	for i in 1 2 3; do start_worker "W$i" --kill-at 77; done
+	for i in 1 2 3; do start_worker "W$i" --kill-at 77 --kill-when "$1"; done
 	wait_until 20 ended "$W1"
 	wait_until 20 ended "$W2"
 	wait_until 20 ended "$W3"
-	start_worker W4 --kill-at 77
+	start_worker W4 --kill-at 77 --kill-when "$1"
 	ends SOURCE 0
 	ends SINK 0
 	ends W4 0
 	[ "$(awk '$3 == 77 { print $4, $7 }' "$rows")" = "2 3" ]
 	[ "$(wc -l <"$rows")" -eq 200 ]
 	[ "$(awk '$3 != 77 && $4 != 0' "$rows" | wc -l)" -eq 0 ]
+}
+
+@test "a frame that kills each worker becomes one row that says so, the others are unharmed" {
+	poison working
+}
+
+@test "a frame that crashes each worker at once becomes one row, too" {
+	ulimit -c 0
+	poison abort
 }
 
 @test "a worker in Python, written from PROTOCOL.md, joins a running pipeline" {

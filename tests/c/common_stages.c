@@ -8,7 +8,7 @@
  *                                                        label worker try" for each key, once
  *
  * --kill-at SEQ: die of SIGKILL while working on that frame, or --kill-when it is taken (at once),
- * sent, or stored (but not acknowledged).
+ * sent, or stored (but not acknowledged); or abort() when it is taken.
  *
  * run by: link.bats */
 #include <fcntl.h>
@@ -42,6 +42,8 @@ static void die(uint64_t seq, const char *when)
 		return;
 	if (strcmp(when, "working") == 0)
 		rest(30);
+	if (strcmp(when, "abort") == 0)
+		abort();
 	raise(SIGKILL);
 }
 
@@ -84,6 +86,7 @@ static int relay(struct stage *s)
 		uint64_t seq = f->seq;
 		die(seq, "taken");
 		die(seq, "working");
+		die(seq, "abort");
 		rest(work);
 		frame_meta_text(f, "worker", stage_worker(s));
 		if (stage_send(s, &f) < 0)
@@ -137,8 +140,8 @@ int main(int argc, char **argv)
 		{ "pace", 0, OPTION_TIME, "TIME", &pace, "between frames", 0, 10000 },
 		{ "work", 0, OPTION_TIME, "TIME", &work, "over each frame", 0, 100000 },
 		{ "kill-at", 0, OPTION_INT, "SEQ", &kill_at, "die of this frame", 0, SEQ_MOST },
-		{ "kill-when", 0, OPTION_TEXT, "WORD", &kill_when, "taken, working, sent, stored",
-		  0, 0 },
+		{ "kill-when", 0, OPTION_TEXT, "WORD", &kill_when,
+		  "taken, working, abort, sent, stored", 0, 0 },
 		{ "window", 0, OPTION_INT, "N", &window, "frames it takes at once", 0, 64 },
 		{ "hold", 0, OPTION_TIME, "TIME", &hold, "before each row", 0, 10000 },
 		{ "recipe", 0, OPTION_TEXT, "RECIPE", &recipe, "what it wants", 0, 0 },
