@@ -18,6 +18,7 @@
 #define TICK_MS 250
 #define NOTE_NS 1000000000
 #define RETRY_MS 250
+#define STOP_NS 5000000000
 
 void batch_open(struct batch *b, struct stage *stage, struct outputs *outputs, struct rules *rules,
 		bool quiet)
@@ -95,6 +96,8 @@ int batch_next(struct batch *b, struct err *e)
 	int64_t first_ns = 0;
 
 	e->code = 0;
+	if (clock_mono_ns() - b->noted_ns > NOTE_NS && batch_note(b, e) < 0)
+		return -1;
 	while (b->end == 1 && b->count < BATCH_MAX) {
 		int got = stage_poll(b->stage, &f, b->count ? 0 : TICK_MS);
 		if (got == 2 && b->count)
@@ -126,12 +129,19 @@ int batch_next(struct batch *b, struct err *e)
 struct patience {
 	struct batch *batch;
 	char said[ERR_TEXT_MAX];
-	int64_t since_ns;
+	int64_t since_ns, stop_ns;
 };
 
-/* The outputs ask to be tried again: say why, once, and wait a little. */
-static void wait_and_see(struct patience *p, const struct err *why)
+/* The outputs ask to be tried again: say why, once, and wait a little. Who has been asked to stop
+ * does not wait for ever: -1, and what is not stored was not acknowledged either. */
+static int wait_and_see(struct patience *p, struct err *why)
 {
+	if (!stage_stopping(p->batch->stage))
+		p->stop_ns = 0;
+	else if (p->stop_ns == 0)
+		p->stop_ns = clock_mono_ns() + STOP_NS;
+	else if (clock_mono_ns() > p->stop_ns)
+		return err_at(why, "asked to stop, no longer waiting");
 	if (strcmp(p->said, why->text) != 0) {
 		progress_hide(&p->batch->progress);
 		log_warn("%s: waiting, nothing is acknowledged meanwhile", why->text);
@@ -141,6 +151,7 @@ static void wait_and_see(struct patience *p, const struct err *why)
 		p->since_ns = clock_mono_ns();
 	show(p->batch, why->text);
 	poll(NULL, 0, RETRY_MS);
+	return 0;
 }
 
 static void go_on(struct patience *p)
@@ -157,9 +168,8 @@ int batch_write(struct batch *b, struct err *e)
 	struct patience patience = { .batch = b };
 
 	while (outputs_write(b->outputs, b->row, b->count, e) < 0) {
-		if (e->code != EX_TEMPFAIL)
+		if (e->code != EX_TEMPFAIL || wait_and_see(&patience, e) < 0)
 			return -1;
-		wait_and_see(&patience, e);
 	}
 	go_on(&patience);
 	e->code = 0;
@@ -231,9 +241,8 @@ static int note_patiently(struct batch *b, const struct store_run *runs, size_t 
 	struct patience patience = { .batch = b };
 
 	while (outputs_note(b->outputs, runs, run_count, drops, drop_count, e) < 0) {
-		if (e->code != EX_TEMPFAIL)
+		if (e->code != EX_TEMPFAIL || wait_and_see(&patience, e) < 0)
 			return -1;
-		wait_and_see(&patience, e);
 	}
 	go_on(&patience);
 	return 0;

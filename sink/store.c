@@ -1,5 +1,5 @@
-/* Writing to SQLite: WAL so that readers never wait, synchronous=FULL so that a commit is on disk
- * when it returns, and many rows per commit because each commit costs an fsync.
+/* Opening a store: WAL so that readers never wait, synchronous=FULL so that a commit is on disk when
+ * it returns.
  *
  * A file is looked at before SQLite opens it: what is not ours is refused untouched. A new store is
  * made in one transaction in rollback mode and only then switched to WAL, so that the identifying
@@ -67,7 +67,7 @@ int store_failed(struct store *s, const char *doing, struct err *e)
 	}
 }
 
-static int run_sql(struct store *s, const char *sql, const char *doing, struct err *e)
+int store_sql(struct store *s, const char *sql, const char *doing, struct err *e)
 {
 	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
 								       : store_failed(s, doing, e);
@@ -154,17 +154,17 @@ static int migrate(struct store *s, struct err *e)
 		return -1;
 	if (version == SCHEMA)
 		return 0;
-	if (run_sql(s, "BEGIN EXCLUSIVE", "cannot begin", e) < 0)
+	if (store_sql(s, "BEGIN EXCLUSIVE", "cannot begin", e) < 0)
 		return -1;
 	if (schema_version(s, &version, e) < 0) /* another process may have been faster */
 		goto undo;
 	for (; version < SCHEMA; version++)
-		if (run_sql(s, migrations[version], "cannot make the tables", e) < 0)
+		if (store_sql(s, migrations[version], "cannot make the tables", e) < 0)
 			goto undo;
 	snprintf(numbers, sizeof numbers, "PRAGMA application_id=%d; PRAGMA user_version=%d",
 		 APPLICATION_ID, SCHEMA);
-	if (run_sql(s, numbers, "cannot note the schema", e) < 0 ||
-	    run_sql(s, "COMMIT", "cannot make the tables", e) < 0)
+	if (store_sql(s, numbers, "cannot note the schema", e) < 0 ||
+	    store_sql(s, "COMMIT", "cannot make the tables", e) < 0)
 		goto undo;
 	return 0;
 undo:
@@ -190,7 +190,7 @@ static int use_wal(struct store *s, struct err *e)
 	if (!wal)
 		return err_code(e, EX_IOERR, "%s: this file system cannot hold a write-ahead log",
 				s->path);
-	return run_sql(s, "PRAGMA synchronous=FULL", "cannot set synchronous", e);
+	return store_sql(s, "PRAGMA synchronous=FULL", "cannot set synchronous", e);
 }
 
 void store_column_names(struct text *t)
@@ -306,191 +306,4 @@ void store_close(struct store **s)
 	keys_free(&(*s)->runs);
 	free(*s);
 	*s = NULL;
-}
-
-/* --- writing ---------------------------------------------------------------------------------- */
-
-static void bind_column(sqlite3_stmt *to, int at, const struct row *row, const struct column *c)
-{
-	char number[TEXT_NUMBER_MAX];
-
-	if (!row_has(row, c)) {
-		sqlite3_bind_null(to, at);
-		return;
-	}
-	switch (c->kind) {
-	case COLUMN_TEXT:
-	case COLUMN_JSON:
-		sqlite3_bind_text(to, at, row_text(row, c), -1, SQLITE_STATIC);
-		break;
-	case COLUMN_INT:
-		sqlite3_bind_int64(to, at, row_int(row, c));
-		break;
-	case COLUMN_F32: /* 0.973, not 0.972999989986420: the double that JSON's reader gets too */
-		number_f32(number, (float)row_real(row, c));
-		sqlite3_bind_double(to, at, strtod(number, NULL));
-		break;
-	case COLUMN_F64:
-		sqlite3_bind_double(to, at, row_real(row, c));
-		break;
-	}
-}
-
-static int bind_text(sqlite3_stmt *to, int at, const char *text)
-{
-	return sqlite3_bind_text(to, at, text, -1, SQLITE_STATIC); /* NULL binds NULL */
-}
-
-/* The run gets its row with its first result. A model is known from the first that has one. */
-static int note_run_of(struct store *s, const struct row *row, struct err *e)
-{
-	uint64_t mark = row->model_sha256 ? 1 : 0;
-
-	if (keys_have(&s->runs, row->source, (uint64_t)row->run, mark) ||
-	    keys_have(&s->runs, row->source, (uint64_t)row->run, 1))
-		return 0;
-	bind_text(s->run, 1, row->source);
-	sqlite3_bind_int64(s->run, 2, row->run);
-	bind_text(s->run, 3, s->host);
-	bind_text(s->run, 4, s->pipeline);
-	bind_text(s->run, 5, row->model);
-	bind_text(s->run, 6, row->model_sha256);
-	bind_text(s->run, 7, row->recipe_sha256);
-	sqlite3_bind_int64(s->run, 8, clock_real_ns());
-	int got = sqlite3_step(s->run);
-	if (got != SQLITE_DONE)
-		store_failed(s, "cannot note the run", e);
-	sqlite3_reset(s->run);
-	if (got != SQLITE_DONE)
-		return -1;
-	if (keys_add(&s->runs, row->source, (uint64_t)row->run, mark, mark) < 0)
-		return err_code(e, EX_TEMPFAIL, "out of memory");
-	return 0;
-}
-
-/* Replace a row by the one that is stored under its key. */
-static int recall_row(struct store *s, struct row *row, struct err *e)
-{
-	int result = -1;
-
-	/* A copy: the row's memory is about to be written over. */
-	sqlite3_bind_text(s->recall, 1, row->source, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_int64(s->recall, 2, row->run);
-	sqlite3_bind_int64(s->recall, 3, row->seq);
-	if (sqlite3_step(s->recall) != SQLITE_ROW)
-		store_failed(s, "cannot read a row", e);
-	else if (store_read_row(s->recall, row) < 0)
-		err_code(e, EX_TEMPFAIL, "out of memory");
-	else
-		result = 0;
-	sqlite3_reset(s->recall);
-	sqlite3_clear_bindings(s->recall);
-	return result;
-}
-
-static int put_row(struct store *s, struct row *row, bool decides, bool recall, struct err *e)
-{
-	if (note_run_of(s, row, e) < 0)
-		return -1;
-	for (size_t i = 0; i < row_column_count; i++)
-		bind_column(s->insert, (int)i + 1, row, &row_columns[i]);
-	int got = sqlite3_step(s->insert);
-	if (got != SQLITE_DONE)
-		store_failed(s, "cannot store a row", e);
-	sqlite3_reset(s->insert);
-	if (got != SQLITE_DONE)
-		return -1;
-	bool known = sqlite3_changes(s->db) == 0;
-	if (decides)
-		row->duplicate = known;
-	return known && recall ? recall_row(s, row, e) : 0;
-}
-
-static int undo(struct store *s)
-{
-	if (!sqlite3_get_autocommit(s->db))
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	keys_free(&s->runs);
-	return -1;
-}
-
-int store_put(struct store *s, struct row *rows, size_t count, bool decides, bool recall,
-	      struct err *e)
-{
-	if (run_sql(s, "BEGIN IMMEDIATE", "cannot begin", e) < 0)
-		return undo(s);
-	for (size_t i = 0; i < count; i++)
-		if (put_row(s, &rows[i], decides, recall, e) < 0)
-			return undo(s);
-	return run_sql(s, "COMMIT", "cannot commit", e) < 0 ? undo(s) : 0;
-}
-
-static int note_run(sqlite3_stmt *to, struct store *s, const struct store_run *run)
-{
-	bind_text(to, 1, run->source);
-	sqlite3_bind_int64(to, 2, (int64_t)run->run);
-	bind_text(to, 3, s->host);
-	bind_text(to, 4, s->pipeline);
-	sqlite3_bind_int64(to, 5, clock_real_ns());
-	sqlite3_bind_null(to, 6);
-	if (run->expected)
-		sqlite3_bind_int64(to, 6, (int64_t)run->expected);
-	sqlite3_bind_int64(to, 7, (int64_t)run->first);
-	sqlite3_bind_int64(to, 8, (int64_t)run->emitted);
-	sqlite3_bind_int64(to, 9, (int64_t)run->dropped);
-	sqlite3_bind_int(to, 10, run->ended);
-	int got = sqlite3_step(to);
-	sqlite3_reset(to);
-	return got == SQLITE_DONE ? 0 : -1;
-}
-
-static int note_drop(sqlite3_stmt *to, const struct store_drop *drop)
-{
-	bind_text(to, 1, drop->source);
-	sqlite3_bind_int64(to, 2, (int64_t)drop->run);
-	sqlite3_bind_int64(to, 3, (int64_t)drop->first);
-	sqlite3_bind_int64(to, 4, (int64_t)drop->last);
-	bind_text(to, 5, drop->reason);
-	int got = sqlite3_step(to);
-	sqlite3_reset(to);
-	return got == SQLITE_DONE ? 0 : -1;
-}
-
-static int note_all(struct store *s, sqlite3_stmt *run, sqlite3_stmt *drop,
-		    const struct store_run *runs, size_t run_count, const struct store_drop *drops,
-		    size_t drop_count, struct err *e)
-{
-	if (run_sql(s, "BEGIN IMMEDIATE", "cannot begin", e) < 0)
-		return -1;
-	for (size_t i = 0; i < run_count; i++)
-		if (note_run(run, s, &runs[i]) < 0)
-			return store_failed(s, "cannot note a run", e);
-	for (size_t i = 0; i < drop_count; i++)
-		if (note_drop(drop, &drops[i]) < 0)
-			return store_failed(s, "cannot note a drop", e);
-	return run_sql(s, "COMMIT", "cannot commit", e);
-}
-
-int store_note(struct store *s, const struct store_run *runs, size_t run_count,
-	       const struct store_drop *drops, size_t drop_count, struct err *e)
-{
-	sqlite3_stmt *run = store_prepare(
-	    s,
-	    "INSERT INTO runs(source, run, host, pipeline, started_ts, stored_ts, expected, first,"
-	    " emitted, dropped, ended) VALUES(?1,?2,?3,?4,?5,?5,?6,?7,?8,?9,?10)"
-	    " ON CONFLICT(source, run) DO UPDATE SET stored_ts=excluded.stored_ts,"
-	    " expected=max(coalesce(expected, 0), coalesce(excluded.expected, 0)),"
-	    " first=min(coalesce(first, excluded.first), excluded.first),"
-	    " emitted=max(coalesce(emitted, 0), excluded.emitted),"
-	    " dropped=max(dropped, excluded.dropped), ended=max(ended, excluded.ended)",
-	    e);
-	sqlite3_stmt *drop =
-	    run ? store_prepare(s, "INSERT OR IGNORE INTO drops VALUES(?,?,?,?,?)", e) : NULL;
-	int result = -1;
-
-	if (drop)
-		result = note_all(s, run, drop, runs, run_count, drops, drop_count, e);
-	sqlite3_finalize(run);
-	sqlite3_finalize(drop);
-	return result < 0 ? undo(s) : 0;
 }

@@ -1,4 +1,4 @@
-/* What store.c and store_read.c share: the only two files that see SQLite. */
+/* What store.c, store_write.c and store_read.c share: the only files that see SQLite. */
 #ifndef SINK_STORE_SQLITE_H
 #define SINK_STORE_SQLITE_H
 
@@ -18,6 +18,9 @@ struct store {
 
 /* Fill *e from the connection's last error; EX_TEMPFAIL where waiting may help. Returns -1. */
 int store_failed(struct store *s, const char *doing, struct err *e);
+
+/* Run SQL that answers nothing; doing completes "cannot …" in *e. 0 or -1. */
+int store_sql(struct store *s, const char *sql, const char *doing, struct err *e);
 
 /* Compiled statement, or NULL with *e. */
 sqlite3_stmt *store_prepare(struct store *s, const char *sql, struct err *e);

@@ -26,6 +26,8 @@ struct line_format {
 	bool (*begins)(const char *data, size_t size);
 };
 
+extern const struct line_format format_jsonl, format_csv;
+
 /* For the hooks of struct writer_kind. */
 int textfile_open(struct writer *w, const struct line_format *format, struct err *e);
 int textfile_write(struct writer *w, struct row *rows, size_t count, struct err *e);

@@ -141,11 +141,11 @@ static int read_line(const char *data, size_t size, size_t number, size_t *lengt
 											    : 1;
 }
 
+const struct line_format format_csv = { put_header, put_line, read_line, is_header };
+
 static int open_table(struct writer *w, struct err *e)
 {
-	static const struct line_format format = { put_header, put_line, read_line, is_header };
-
-	return textfile_open(w, &format, e);
+	return textfile_open(w, &format_csv, e);
 }
 
 const struct writer_kind writer_csv = {

@@ -126,11 +126,11 @@ static bool begins(const char *data, size_t size)
 	return memcmp(data, start, n) == 0;
 }
 
+const struct line_format format_jsonl = { NULL, put_line, read_line, begins };
+
 static int open_lines(struct writer *w, struct err *e)
 {
-	static const struct line_format format = { NULL, put_line, read_line, begins };
-
-	return textfile_open(w, &format, e);
+	return textfile_open(w, &format_jsonl, e);
 }
 
 const struct writer_kind writer_jsonl = {

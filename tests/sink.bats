@@ -296,6 +296,18 @@ c.execute('begin immediate'); open('locked', 'w'); time.sleep(2.5); c.execute('r
 	run -0 sink --audit small/r.db
 }
 
+@test "asked to stop while the disk is full, sink gives up in time with exit 75" {
+	local url=ipc://$BATS_TEST_TMPDIR/feed
+	[ -w /dev/full ] || skip "no /dev/full"
+	start feeder "$FEED" --count 10 --out "$url" 2>/dev/null
+	start sinker sink --in "$url" jsonl:/dev/full 2>sink.log
+	wait_until 20 grep -q "/dev/full: disk full: waiting" sink.log
+	kill -TERM "$sinker"
+	ends 75 "$sinker"
+	grep -q "asked to stop" sink.log
+	kill -0 "$feeder"
+}
+
 @test "eval prints confusion, escapes and overkill, and checks recall" {
 	local i labels=(ok scratch dent)
 	for i in {0..29}; do
