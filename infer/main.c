@@ -300,19 +300,22 @@ int main(int argc, char **argv)
 
 	if (kernel_set(o.kernels, &options.kernels, &why) < 0) {
 		log_error("%s", why.text);
-		return why.code;
+		code = why.code;
+		goto out;
 	}
 	code = as_tool(&options);
 	if (code >= 0)
-		return code;
+		goto out;
 	if (open_model(stage, &options, &m, &c, &why) < 0 ||
 	    stage_fork_workers(stage, (int)o.workers, &why) < 0) {
 		log_error("%s", why.text);
-		return why.code;
+		code = why.code;
+		goto out;
 	}
 	c.worker = stage_worker(stage);
 	stage_window(stage, o.batch > 1 ? 2 * (int)o.batch : 4);
 	code = loop(stage, &c, m);
+out:
 	labels_free(&c.labels);
 	model_free(&m);
 	return stage_close(&stage, code);

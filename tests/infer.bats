@@ -1,9 +1,8 @@
 #!/usr/bin/env bats
 # What infer says of models, what it computes, and that a picture's scores do not depend on company.
+# shellcheck disable=SC2154  # run --separate-stderr sets stderr and stderr_lines
 
 load helper
-# run --separate-stderr sets stderr and stderr_lines.
-# shellcheck disable=SC2154
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return
