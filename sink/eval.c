@@ -14,7 +14,9 @@
 
 #include "sink/store.h"
 
-#define CLASSES_MAX 512
+#define CLASSES_MAX 2048 /* the matrix is memory that is only touched where it counts */
+#define MATRIX_MAX 24    /* a larger one is not for eyes: list the worst confusions */
+#define WORST_SHOWN 20
 
 struct part {
 	char *name;
@@ -223,6 +225,36 @@ static void print_matrix(struct eval *v)
 	}
 }
 
+struct confusion {
+	size_t truth, said;
+	uint64_t count;
+};
+
+static int by_count(const void *a, const void *b)
+{
+	const struct confusion *x = a, *y = b;
+
+	return x->count > y->count ? -1 : x->count < y->count;
+}
+
+/* Keep the worst in list[0…], sorted. */
+static void print_worst(struct eval *v)
+{
+	struct confusion list[WORST_SHOWN + 1] = { 0 };
+
+	for (size_t i = 0; i < v->classes; i++)
+		for (size_t k = 0; k < v->classes; k++) {
+			if (i == k || *cell(v, i, k) <= list[WORST_SHOWN - 1].count)
+				continue;
+			list[WORST_SHOWN] = (struct confusion){ i, k, *cell(v, i, k) };
+			qsort(list, WORST_SHOWN + 1, sizeof list[0], by_count);
+		}
+	printf("%zu labels; the most frequent confusions\n", v->classes);
+	for (size_t i = 0; i < WORST_SHOWN && list[i].count; i++)
+		printf("%8llu  %s was called %s\n", (unsigned long long)list[i].count,
+		       v->class[list[i].truth], v -> class[list[i].said]);
+}
+
 /* Rows of a true label, and listed parts of it that have no row; NAN if there are neither. */
 static double recall(struct eval *v, size_t class, uint64_t *parts, uint64_t *absent)
 {
@@ -332,7 +364,10 @@ int eval_store(const char *labels, const char *path, const struct rules *rules,
 	if (read_list(&v, labels) < 0 || !(store = store_open(path, STORE_READ, NULL, e)) ||
 	    store_rows(store, count_row, &v, e) < 0)
 		goto out;
-	print_matrix(&v);
+	if (v.classes <= MATRIX_MAX)
+		print_matrix(&v);
+	else
+		print_worst(&v);
 	print_classes(&v);
 	print_line_rates(&v);
 	for (size_t i = 0; i < recalls->count; i++)

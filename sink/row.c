@@ -358,10 +358,10 @@ int row_make(struct row *r, const struct frame *f, struct rules *rules, int64_t 
 	r->seq = (int64_t)f->seq;
 	r->tries = f->try;
 	r->label_id = ROW_INT_NONE;
-	r->capture_ts = f->captured_ns ? f->captured_ns : ROW_INT_NONE;
+	r->capture_ts = f->captured_ns > 0 ? f->captured_ns : ROW_INT_NONE;
 	r->result_ts = now_ns;
 	r->latency_ms = NAN;
-	if (f->captured_ns) /* hosts' clocks differ: a result is not older than its picture */
+	if (f->captured_ns > 0) /* hosts' clocks differ: a result is not older than its picture */
 		r->latency_ms =
 		    now_ns > f->captured_ns ? (double)((now_ns - f->captured_ns) / 1000) / 1000 : 0;
 	copy_meta(r, f);

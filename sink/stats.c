@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #define PER_DOUBLING 16
+#define WORK_MAX_NS 86400000000000 /* a day */
 
 static const char *const verdict_names[STATS_VERDICTS] = { "good", "ng", "uncertain", "error",
 							   "no rule" };
@@ -50,6 +51,8 @@ static void count_label(struct stats *s, const char *label)
 
 static void add_work(struct stats *s, const struct frame_time *time)
 {
+	if (time->duration_ns < 0 || time->duration_ns > WORK_MAX_NS) /* a clock that jumped */
+		return;
 	for (size_t i = 0; i < s->works; i++)
 		if (strcmp(s->work[i].name, time->stage) == 0) {
 			s->work[i].ns += time->duration_ns;
@@ -84,7 +87,7 @@ void stats_add(struct stats *s, const struct row *row, const struct frame *f, in
 			 file_name(row));
 	for (int i = 0; i < f->time_count && i < FRAME_TIMES_MAX; i++)
 		add_work(s, &f->time[i]);
-	if (f->captured_ns) {
+	if (f->captured_ns > 0) {
 		s->latency[bucket_of(real_ns - f->captured_ns)]++;
 		s->latencies++;
 	}
