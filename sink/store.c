@@ -276,7 +276,13 @@ struct store *store_open(const char *path, enum store_mode mode, const char *pip
 	int flags =
 	    mode == STORE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	if (sqlite3_open_v2(path, &s->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
-		store_failed(s, "cannot open", e);
+		if (s->db && (sqlite3_errcode(s->db) & 0xff) == SQLITE_CANTOPEN)
+			err_code(e, mode == STORE_READ ? EX_NOINPUT : EX_CANTCREAT, "%s: %s", path,
+				 strerror(sqlite3_system_errno(s->db)));
+		else if (s->db)
+			store_failed(s, "cannot open", e);
+		else
+			err_code(e, EX_OSERR, "out of memory");
 		goto failed;
 	}
 	sqlite3_extended_result_codes(s->db, 1);

@@ -244,6 +244,9 @@ test_stored() {
 	[[ "$output" == *"not a store of andon"* ]]
 	cmp foreign.db copy.db
 	run -65 sink --audit foreign.db
+	run -73 sink nowhere/r.db </dev/null
+	[[ "$output" == *"nowhere/r.db: No such file"* ]]
+	run -73 sink nowhere/r.csv </dev/null
 	run -66 sink --audit nothing.db
 	[ ! -e nothing.db ]
 }
