@@ -41,7 +41,9 @@ static const struct stage_spec spec = {
 		"All files are listed first and taken in byte order of their paths. Nothing is "
 		"sent if a file, folder or pattern on the command line does not exist. A picture "
 		"that cannot be read, or is damaged anywhere, becomes a row with verdict error "
-		"that names it; the others go on. Sides are at most 16384.\n\n"
+		"that names it; the others go on. Sides are at most 16384. A stream on standard "
+		"input that breaks gives one such row, and the next whole picture is the next part; "
+		"after 64 MiB without one, capture ends with code 65.\n\n"
 		"Each picture's key is (source, run, seq). source is --name, or else the name of "
 		"the first SOURCE. Of files, run is made of all the paths, sizes and times, and seq "
 		"is the place in the list: the same files again are the same parts, and nothing is "
@@ -60,8 +62,6 @@ static const struct stage_spec spec = {
 		"# a video stream, at 5 pictures a second\n"
 		"ffmpeg -i rtsp://cam/1 -vf fps=5 -f image2pipe -c:v ppm - | capture - --name cam1 "
 		"| ...",
-		.exits = "65\tstandard input holds no picture for 64 MiB after damage\n"
-			 "66\ta file, folder or pattern does not exist, or there are no pictures",
 	},
 	.options = rows,
 	.pushes = true,
@@ -73,8 +73,12 @@ static const struct stage_spec spec = {
 static int pass_on(struct stage *stage, struct picture *picture)
 {
 	struct err why;
+	struct frame *f = picture->frame;
+	int result = picture_decode(picture, &options.decode, &why);
+	int64_t took_ns = clock_real_ns() - f->captured_ns; /* reading counts too */
 
-	if (picture_decode(picture, &options.decode, &why) == 0)
+	frame_timed(f, "capture", f->captured_ns, took_ns > 0 ? took_ns : 0);
+	if (result == 0)
 		return stage_send(stage, &picture->frame);
 	log_info("%s", why.text);
 	return stage_fail(stage, &picture->frame, &why);

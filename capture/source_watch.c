@@ -174,8 +174,8 @@ static int wait_for_plan(struct source *s, struct err *e)
 			return -1;
 		if (w->count > 0)
 			break;
-		stage_wait(s->stage, hotfolder_fd(w->hot), hotfolder_wait_ms(w->hot));
-		if (stage_stopping(s->stage))
+		if (stage_wait(s->stage, hotfolder_fd(w->hot), hotfolder_wait_ms(w->hot)) < 0 ||
+		    stage_stopping(s->stage))
 			return 0;
 	}
 	return 1;

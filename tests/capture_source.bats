@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Sources: keys, loops, hot folders, restarts; with a driver in place of the link.
+# shellcheck disable=SC2154  # start sets variables by name
 
 setup() {
 	load helper
@@ -170,22 +171,23 @@ keys() { # keys FILE…: what the driver printed, as "KEY PATH", each once
 }
 
 @test "capture killed at any moment: each file keeps its key, all are done in the end" {
-	local crash ack n
-	for crash in 1 3 70 100; do
-		for ack in 0 1 60 200; do
+	local crash ack
+	mkdir fresh
+	(cd fresh && for n in {001..80}; do ppm "$n.ppm"; done)
+	for crash in 1 66 80; do # keys are given to 64 files at once
+		for ack in 0 1 60; do
 			rm -rf in out*
-			mkdir in
-			for n in {001..100}; do ppm "in/$n.ppm"; done
+			cp -r fresh in
 			"$source" --watch --done in/done --crash "$crash" --ack "$ack" in >out1 || [ $? -eq 9 ]
 			ppm in/late.ppm
 			"$source" --watch --done in/done --idle 100 --crash "$crash" --ack "$ack" in >out2 || [ $? -eq 9 ]
 			"$source" --watch --done in/done --idle 100 in >out3
 			[ "$(find in -maxdepth 1 -type f | wc -l)" -eq 0 ]
-			[ "$(find in/done -name '*.ppm' | wc -l)" -eq 101 ]
+			[ "$(find in/done -name '*.ppm' | wc -l)" -eq 81 ]
 			# as many keys as paths, and as many as files: none lost, none twice
-			[ "$(keys out1 out2 out3 | cut -d' ' -f1-3 | sort -u | wc -l)" -eq 101 ]
-			[ "$(keys out1 out2 out3 | cut -d' ' -f4 | sort -u | wc -l)" -eq 101 ]
-			[ "$(keys out1 out2 out3 | wc -l)" -eq 101 ]
+			[ "$(keys out1 out2 out3 | cut -d' ' -f1-3 | sort -u | wc -l)" -eq 81 ]
+			[ "$(keys out1 out2 out3 | cut -d' ' -f4 | sort -u | wc -l)" -eq 81 ]
+			[ "$(keys out1 out2 out3 | wc -l)" -eq 81 ]
 		done
 	done
 }
@@ -258,9 +260,9 @@ keys() { # keys FILE…: what the driver printed, as "KEY PATH", each once
 	[[ "${lines[3]}" == "3 - the stream is broken at byte 54: it ends within a picture"* ]]
 }
 
-@test "a folder of many thousand files is listed at once" {
+@test "a folder of ten thousand files is listed at once" {
 	mkdir many
-	(cd many && seq -f '%06g.ppm' 0 29999 | xargs touch)
+	(cd many && seq -f '%06g.ppm' 0 9999 | xargs touch)
 	run timeout 20 "$source" --count 2 many
 	[ "${lines[0]}" = "total 2" ]
 	[ "${#lines[@]}" -eq 3 ]
