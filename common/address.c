@@ -27,6 +27,20 @@ static const char *path_of(const char *url)
 	return strncmp(url, "ipc://", 6) == 0 ? url + 6 : NULL;
 }
 
+/* "HOST:PORT", the port a number, or '*' (any that is free) for who binds. */
+static bool host_and_port(const char *text, bool bind)
+{
+	const char *colon = strrchr(text, ':');
+	char *end;
+
+	if (!colon || colon == text)
+		return false;
+	if (bind && strcmp(colon + 1, "*") == 0)
+		return true;
+	long port = strtol(colon + 1, &end, 10);
+	return colon[1] >= '0' && colon[1] <= '9' && *end == '\0' && port >= 1 && port <= 65535;
+}
+
 int address_parse(struct address *a, const char *text, bool binds, struct err *e)
 {
 	const char *url = text;
@@ -44,7 +58,7 @@ int address_parse(struct address *a, const char *text, bool binds, struct err *e
 	if (strlen(url) >= sizeof a->url || strcmp(clean, text) != 0)
 		return err_code(e, EX_USAGE, "address '%.60s…' is too long or not text", clean);
 	const char *path = path_of(url);
-	if (path ? !*path : strncmp(url, "tcp://", 6) != 0 || !url[6])
+	if (path ? !*path : strncmp(url, "tcp://", 6) != 0 || !host_and_port(url + 6, a->bind))
 		return err_code(e, EX_USAGE,
 				"address '%s' is neither ipc://PATH nor tcp://HOST:PORT", clean);
 	if (path && (*path == '*' || *path == '@'))

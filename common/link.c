@@ -216,14 +216,20 @@ static int port_open(struct link *l, struct address *a, bool upstream, bool own,
 	struct port *p = &l->port[l->ports];
 	*p = (struct port){ .address = a, .own_address = own, .peer = -1 };
 	p->fresh = own && address_is_fresh(a->url);
+	/* The core hears of it only if it stands: a failed one leaves nothing behind. */
+	if (open_socket(l, p, e) < 0)
+		goto fail;
 	p->endpoint = a->bind ? link_core_bind(l->core, upstream)
 			      : link_core_connect(l->core, upstream, p->fresh, &p->peer);
-	if (p->endpoint < 0)
-		return err_code(e, EX_TEMPFAIL, "no memory for '%s'", a->url);
+	if (p->endpoint < 0) {
+		err_code(e, EX_TEMPFAIL, "no memory for '%s'", a->url);
+		goto fail;
+	}
 	l->ports++;
-	if (open_socket(l, p, e) == 0)
-		return 0;
+	return 0;
+fail:
 	close_socket(p);
+	address_release(a);
 	return -1;
 }
 
@@ -922,6 +928,9 @@ static void destroy(struct link *l, int linger_ms)
 		zmq_ctx_term(l->context);
 	for (int i = 0; i < l->ports; i++) {
 		address_release(l->port[i].address);
+		/* A neighbour that was killed may have held its lock a moment longer than its socket. */
+		if (l->port[i].fresh)
+			address_sweep_one(l->port[i].address->url);
 		if (l->port[i].own_address)
 			free(l->port[i].address);
 	}

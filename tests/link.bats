@@ -332,6 +332,17 @@ poison() {
 	complete 600
 }
 
+@test "lines on standard input that are no addresses are named, and the good one among them is used" {
+	start_source -n 50
+	local bad=('tcp://..:5' 'tcp://no such:5' 'tcp://127.0.0.1:99999' 'tcp://127.0.0.1' 'ipc://' 'ipc://*' 'ipc://@x' 'http://x'
+		'bind:ipc:///tmp/x' "ipc:///$(printf '%0200d' 7)" "$(printf '%0700d' 7)" $'\x1b[2J' $'\xff')
+	(printf '%s\n' "${bad[@]}" '' "$in" && printf 'no end') | sink_ "$rows" 2>said
+	cat said
+	[ "$(grep -c 'error: ' said)" -ge "${#bad[@]}" ]
+	run ! grep -q $'\x1b' said
+	complete 50
+}
+
 @test "a second process on the same address is told that it is in use, and the first goes on" {
 	start_source -n 50
 	wait_until 10 test -S "${in#ipc://}"
