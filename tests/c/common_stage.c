@@ -82,9 +82,9 @@ static int source(struct stage *s)
 	stage_on_ack(s, on_acked, NULL);
 	stage_announce(s, "test", 7, (uint64_t)count);
 	for (int64_t i = 0; i < count && !stage_stopping(s); i++) {
-		if (rate)
-			stage_wait(s, -1,
-				   (began + i * 1000000000 / rate - clock_mono_ns()) / 1000000);
+		int64_t left = rate ? began + i * 1000000000 / rate - clock_mono_ns() : 0;
+		if (left > 0)
+			stage_wait(s, -1, left / 1000000);
 		struct frame *f = make_frame(i);
 		if (stage_send(s, &f) < 0)
 			break;
