@@ -114,6 +114,7 @@ static int fold_view(struct node *n)
 
 	out->data = in->data;
 	out->of = in;
+	in->viewed = out->viewed = true;
 	out->constant = true;
 	return 1;
 }

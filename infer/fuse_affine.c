@@ -96,7 +96,7 @@ static int apply(struct graph *g, struct node *n, const struct affine *a, struct
 	w2->name = w->name;
 	b2->name = b ? b->name : w->name;
 	w2->constant = b2->constant = true;
-	if (w->uses == 1 && !w->output && w->owned)
+	if (w->uses == 1 && !w->output && !w->viewed)
 		graph_drop(g, n->in[1]);
 	in[0] = n->in[0];
 	in[1] = w2;

@@ -194,7 +194,8 @@ static void drop_packed(struct graph *g, struct node *n)
 	for (int i = 0; i < n->in_count && i < 32; i++) {
 		struct tensor *t = n->in[i];
 
-		if (t && (n->unread >> i & 1) && t->constant && t->uses == 1 && !t->output)
+		if (t && (n->unread >> i & 1) && t->constant && !t->viewed && t->uses == 1 &&
+		    !t->output)
 			graph_drop(g, t);
 	}
 }

@@ -37,6 +37,7 @@ struct tensor {
 	/* what follows belongs to graph.c and plan.c */
 	bool owned;            /* data is this tensor's own malloc */
 	bool input, output;    /* of the graph */
+	bool viewed;           /* a constant whose bytes another constant shares */
 	bool ready;            /* scratch of passes */
 	struct tensor *same;   /* read that one instead (a bypassed Identity) */
 	struct tensor *of;     /* a view: these are the bytes of that tensor */
