@@ -112,6 +112,8 @@ static int swallow(struct graph *g, struct node *n, struct err *e)
 		return 0;
 	result = node_is(n, "Conv") ? fuse_affine(g, n, next, e) : 0;
 	if (result == 0)
+		result = fuse_bias(g, n, next, e);
+	if (result == 0)
 		result = fuse_activation(g, n, next);
 	if (result == 0 && node_is(n, "Conv"))
 		result = fuse_residual(g, n, next, e);

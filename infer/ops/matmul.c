@@ -217,9 +217,14 @@ static int matmul_shape(struct node *n, struct err *e)
 	return output(n, rank, dim, e);
 }
 
+/* A third input, one value per column, comes of a fused Add (fuse_matmul.c), which sees to it that the
+ * second factor is known. */
 static int matmul_plan(struct node *n, struct err *e)
 {
-	return plan(n, NULL, e);
+	struct product *p = n->state;
+
+	p->beta = 1;
+	return plan(n, node_in(n, 2), e);
 }
 
 /* Which of t's matrices serves batch i of the result, whose batch dims are dim[0 … rank). */
