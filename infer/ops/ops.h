@@ -9,20 +9,21 @@ extern const struct op *const ops_binary[];     /* binary.c: Add, Less, And, Max
 extern const struct op *const ops_cast[];       /* cast.c: Cast, Pow, Where */
 extern const struct op *const ops_constant[];   /* constant.c: Constant, ConstantOfShape, Range */
 extern const struct op *const ops_conv[];       /* conv.c: Conv */
-extern const struct op *const ops_convtranspose[];
-extern const struct op *const ops_gather[];  /* gather.c: Gather, Scatter, OneHot, … */
-extern const struct op *const ops_matmul[];  /* matmul.c: Gemm, MatMul */
-extern const struct op *const ops_move[];    /* move.c: Transpose, Concat, Slice, … */
-extern const struct op *const ops_norm[];    /* norm.c: BatchNormalization, LRN, … */
-extern const struct op *const ops_pad[];     /* pad.c: Pad */
-extern const struct op *const ops_pool[];    /* pool.c: MaxPool, GlobalAveragePool, … */
-extern const struct op *const ops_qconv[];   /* qconv.c: QLinearConv, ConvInteger */
-extern const struct op *const ops_qmatmul[]; /* qmatmul.c: QLinearMatMul, MatMulInteger */
-extern const struct op *const ops_quant[];   /* quant.c: QuantizeLinear, … */
-extern const struct op *const ops_reduce[];  /* reduce.c: ReduceMean, ArgMax, TopK, … */
-extern const struct op *const ops_resize[];  /* resize.c: Resize, Upsample */
-extern const struct op *const ops_softmax[]; /* softmax.c: Softmax, LogSoftmax, Hardmax */
-extern const struct op *const ops_unary[];   /* unary.c: Abs, Exp, Elu, Not, … */
-extern const struct op *const ops_view[];    /* view.c: Reshape, Flatten, Identity, Shape, … */
+extern const struct op *const ops_convtranspose[]; /* convtranspose.c: ConvTranspose */
+extern const struct op *const ops_einsum[];        /* einsum.c: Einsum, Trilu */
+extern const struct op *const ops_gather[];        /* gather.c: Gather, Scatter, OneHot, … */
+extern const struct op *const ops_matmul[];        /* matmul.c: Gemm, MatMul */
+extern const struct op *const ops_move[];          /* move.c: Transpose, Concat, Slice, … */
+extern const struct op *const ops_norm[];          /* norm.c: BatchNormalization, LRN, … */
+extern const struct op *const ops_pad[];           /* pad.c: Pad */
+extern const struct op *const ops_pool[];          /* pool.c: MaxPool, GlobalAveragePool, … */
+extern const struct op *const ops_qconv[];         /* qconv.c: QLinearConv, ConvInteger */
+extern const struct op *const ops_qmatmul[];       /* qmatmul.c: QLinearMatMul, MatMulInteger */
+extern const struct op *const ops_quant[];         /* quant.c: QuantizeLinear, … */
+extern const struct op *const ops_reduce[];        /* reduce.c: ReduceMean, ArgMax, TopK, … */
+extern const struct op *const ops_resize[];        /* resize.c: Resize, Upsample */
+extern const struct op *const ops_softmax[];       /* softmax.c: Softmax, LogSoftmax, Hardmax */
+extern const struct op *const ops_unary[];         /* unary.c: Abs, Exp, Elu, Not, … */
+extern const struct op *const ops_view[]; /* view.c: Reshape, Flatten, Identity, Shape, … */
 
 #endif
