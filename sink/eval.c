@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #include "sink/store.h"
+#include "sink/truth.h"
 
 #define CLASSES_MAX 2048 /* the matrix is memory that is only touched where it counts */
 #define MATRIX_MAX 24    /* a larger one is not for eyes: list the worst confusions */
@@ -26,13 +27,14 @@ struct part {
 
 struct eval {
 	struct part *part;
-	size_t parts, capacity;
+	size_t parts;
 	char *class[CLASSES_MAX];
 	size_t classes;
 	uint64_t *cell; /* [truth][what it was called]; the column CLASSES_MAX is "error" */
 	const struct rules *rules;
 	uint64_t rows, unlisted, verdicts;
 	uint64_t escapes, overkill, uncertain, good, bad; /* good and bad: by truth */
+	uint64_t passed, caught;                          /* rightly */
 	struct err *e;
 };
 
@@ -58,105 +60,28 @@ static int class_of(struct eval *v, const char *label, size_t *class)
 	return 0;
 }
 
-static const char *base_name(const char *path)
+static int take_truth(struct eval *v, const char *path)
 {
-	const char *slash = strrchr(path, '/');
+	struct truth truth = { 0 };
+	int result = truth_load(&truth, path, v->e);
 
-	return slash ? slash + 1 : path;
-}
-
-/* --- the list --------------------------------------------------------------------------------- */
-
-static char *unquote(char *s)
-{
-	size_t n = strlen(s);
-
-	if (n < 2 || s[0] != '"' || s[n - 1] != '"')
-		return s;
-	s[n - 1] = '\0';
-	char *to = s;
-	for (const char *from = s + 1; *from; from++) {
-		if (from[0] == '"' && from[1] == '"')
-			from++;
-		*to++ = *from;
+	v->part = result == 0 ? calloc(truth.count, sizeof *v->part) : NULL;
+	if (result == 0 && !v->part)
+		result = err_code(v->e, EX_OSERR, "out of memory");
+	for (size_t i = 0; i < truth.count && result == 0; i++) {
+		struct part *part = &v->part[i];
+		result = class_of(v, truth.part[i].label, &part->truth);
+		part->name = truth.part[i].name;
+		truth.part[i].name = NULL;
+		v->parts++;
 	}
-	*to = '\0';
-	return s;
-}
-
-static bool is_heading(const char *name)
-{
-	static const char *const words[] = { "file", "filename", "name", "image", "path" };
-
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strcasecmp(name, words[i]) == 0)
-			return true;
-	return false;
-}
-
-/* Split at the tab, or at the last comma. */
-static int add_line(struct eval *v, char *line, size_t number)
-{
-	char *separator = strchr(line, '\t');
-
-	line[strcspn(line, "\r\n")] = '\0';
-	if (*line == '\0' || *line == '#')
-		return 0;
-	if (!separator)
-		separator = strrchr(line, ',');
-	if (!separator)
-		return err_set(v->e, "line %zu has neither tab nor comma", number);
-	*separator = '\0';
-	const char *name = base_name(unquote(line)), *label = unquote(separator + 1);
-	if (number == 1 && is_heading(name))
-		return 0;
-	if (*name == '\0' || *label == '\0')
-		return err_set(v->e, "line %zu lacks a name or a label", number);
-	if (v->parts == v->capacity) {
-		size_t more = v->capacity ? v->capacity * 2 : 256;
-		void *moved = reallocarray(v->part, more, sizeof *v->part);
-		if (!moved)
-			return err_code(v->e, EX_OSERR, "out of memory");
-		v->part = moved;
-		v->capacity = more;
-	}
-	struct part *part = &v->part[v->parts];
-	*part = (struct part){ .name = strdup(name) };
-	if (!part->name)
-		return err_code(v->e, EX_OSERR, "out of memory");
-	v->parts++;
-	return class_of(v, label, &part->truth);
+	truth_free(&truth);
+	return result;
 }
 
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct part *)a)->name, ((const struct part *)b)->name);
-}
-
-static int read_list(struct eval *v, const char *path)
-{
-	FILE *file = fopen(path, "re");
-	char *line = NULL;
-	size_t capacity = 0, number = 0;
-	int result = 0;
-
-	if (!file)
-		return err_code(v->e, EX_NOINPUT, "%s: %s", path, strerror(errno));
-	while (result == 0 && getline(&line, &capacity, file) >= 0)
-		result = add_line(v, line, ++number);
-	if (result == 0 && ferror(file))
-		result = err_code(v->e, EX_IOERR, "%s", strerror(errno));
-	free(line);
-	fclose(file);
-	if (result == 0 && v->parts == 0)
-		result = err_set(v->e, "no labels in it");
-	if (result < 0)
-		return err_at(v->e, "%s", path);
-	qsort(v->part, v->parts, sizeof *v->part, by_name);
-	for (size_t i = 1; i < v->parts; i++)
-		if (strcmp(v->part[i - 1].name, v->part[i].name) == 0)
-			return err_set(v->e, "%s: '%s' stands there twice", path, v->part[i].name);
-	return 0;
 }
 
 /* --- counting --------------------------------------------------------------------------------- */
@@ -179,7 +104,7 @@ static const char *fate(const struct eval *v, const struct row *row)
 static int count_row(void *context, const struct row *row)
 {
 	struct eval *v = context;
-	struct part key = { .name = (char *)(row->image ? base_name(row->image) : "") };
+	struct part key = { .name = (char *)(row->image ? truth_base_name(row->image) : "") };
 	struct part *part = bsearch(&key, v->part, v->parts, sizeof key, by_name);
 	size_t said = CLASSES_MAX;
 
@@ -197,6 +122,8 @@ static int count_row(void *context, const struct row *row)
 	const char *what = fate(v, row);
 	v->good += good;
 	v->bad += !good;
+	v->passed += good && strcmp(what, "good") == 0;
+	v->caught += !good && strcmp(what, "ng") == 0;
 	v->escapes += !good && strcmp(what, "good") == 0;
 	v->overkill += good && strcmp(what, "ng") == 0;
 	v->uncertain += strcmp(what, "uncertain") == 0;
@@ -321,12 +248,33 @@ static void print_line_rates(const struct eval *v)
 
 /* --- the demand ------------------------------------------------------------------------------- */
 
+/* Of the parts that are truly bad (good), how many became ng (good)? Listed ones without a row are
+ * among the missed. */
+static double line_recall(struct eval *v, bool good)
+{
+	uint64_t parts = good ? v->good : v->bad;
+
+	for (size_t i = 0; i < v->parts; i++)
+		parts += v->part[i].rows == 0 && is_good(v, v->class[v->part[i].truth]) == good;
+	return parts ? (double)(good ? v->passed : v->caught) / (double)parts : NAN;
+}
+
+static double recall_of(struct eval *v, const char *name)
+{
+	uint64_t parts, absent;
+
+	for (size_t i = 0; i < v->classes; i++)
+		if (strcmp(v->class[i], name) == 0)
+			return recall(v, i, &parts, &absent);
+	if (strcmp(name, "ng") == 0 || strcmp(name, "good") == 0)
+		return line_recall(v, strcmp(name, "good") == 0);
+	return NAN;
+}
+
 static int check_recall(struct eval *v, const char *given, bool *met)
 {
 	const char *sign = strrchr(given, '=');
-	char *end;
-	size_t class = 0;
-	uint64_t parts, absent;
+	char *end, *name;
 
 	if (!sign || sign == given || sign[1] == '\0')
 		return err_code(v->e, EX_USAGE, "--min-recall '%s': need LABEL=NUMBER", given);
@@ -334,17 +282,17 @@ static int check_recall(struct eval *v, const char *given, bool *met)
 	if (*end || !(least >= 0 && least <= 1))
 		return err_code(v->e, EX_USAGE, "--min-recall '%s': '%s' is not between 0 and 1",
 				given, sign + 1);
-	while (class < v->classes && (strlen(v->class[class]) != (size_t)(sign - given) ||
-				      strncmp(v->class[class], given, (size_t)(sign - given)) != 0))
-		class ++;
-	double is = class < v->classes ? recall(v, class, &parts, &absent) : NAN;
+	if (!(name = strndup(given, (size_t)(sign - given))))
+		return err_code(v->e, EX_OSERR, "out of memory");
+	double is = recall_of(v, name);
+	if (is < least) {
+		printf("recall of '%s' is %.4f, below %.4g\n", name, is, least);
+		*met = false;
+	}
+	free(name);
 	if (isnan(is))
 		return err_code(v->e, EX_USAGE, "--min-recall '%s': no part has this true label",
 				given);
-	if (is < least) {
-		printf("recall of '%s' is %.4f, below %.4g\n", v->class[class], is, least);
-		*met = false;
-	}
 	return 0;
 }
 
@@ -361,7 +309,7 @@ int eval_store(const char *labels, const char *path, const struct rules *rules,
 		err_code(e, EX_OSERR, "out of memory");
 		goto out;
 	}
-	if (read_list(&v, labels) < 0 || !(store = store_open(path, STORE_READ, NULL, e)) ||
+	if (take_truth(&v, labels) < 0 || !(store = store_open(path, STORE_READ, NULL, e)) ||
 	    store_rows(store, count_row, &v, e) < 0)
 		goto out;
 	if (v.classes <= MATRIX_MAX)

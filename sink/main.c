@@ -27,7 +27,9 @@ static const struct option_row options[] = {
 	  "compare a store with true labels (lines: file name, tab or comma, label), and end", 0,
 	  0 },
 	{ "min-recall", 0, OPTION_LIST, "LABEL=PART", &recalls,
-	  "with --eval: exit 1 if less than this part of a label was recognised", 0, 0 },
+	  "with --eval: exit 1 if less than this part of a label (or of ng, of good: by verdict) "
+	  "was recognised",
+	  0, 0 },
 	{ 0 },
 };
 
@@ -182,10 +184,12 @@ static int run(struct stage *stage, struct outputs *outputs, struct rules *rules
 		if ((got = batch_done(&batch)) < 0)
 			break;
 	}
-	if (got == 0)
-		code = settle(&batch, rules, stage_stopping(stage));
+	if (got < 0 && why.code)
+		code = complain(&why); /* an output of ours is broken */
 	else
-		code = why.code ? complain(&why) : EX_TEMPFAIL;
+		code = settle(&batch, rules, got == 0 && stage_stopping(stage));
+	if (got < 0 && code == 0)
+		code = EX_TEMPFAIL; /* the link is, and has said so */
 	batch_close(&batch);
 	return code;
 }

@@ -50,7 +50,7 @@ struct store_drop {
 	char reason[FRAME_REASON_MAX];
 };
 
-/* Note them, in one transaction. Numbers never shrink: a second, shorter replay of a recording
+/* Note them, in one transaction. Ranges only grow: a second, shorter replay of a recording
  * changes nothing. Errors as store_put. */
 int store_note(struct store *s, const struct store_run *runs, size_t run_count,
 	       const struct store_drop *drops, size_t drop_count, struct err *e);

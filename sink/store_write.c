@@ -130,8 +130,12 @@ static int note_run(sqlite3_stmt *to, struct store *s, const struct store_run *r
 	sqlite3_bind_null(to, 6);
 	if (run->expected)
 		sqlite3_bind_int64(to, 6, (int64_t)run->expected);
-	sqlite3_bind_int64(to, 7, (int64_t)run->first);
-	sqlite3_bind_int64(to, 8, (int64_t)run->emitted);
+	sqlite3_bind_null(to, 7);
+	sqlite3_bind_null(to, 8);
+	if (run->ended) {
+		sqlite3_bind_int64(to, 7, (int64_t)run->first);
+		sqlite3_bind_int64(to, 8, (int64_t)run->emitted);
+	}
 	sqlite3_bind_int64(to, 9, (int64_t)run->dropped);
 	sqlite3_bind_int(to, 10, run->ended);
 	int got = sqlite3_step(to);
@@ -174,9 +178,11 @@ int store_note(struct store *s, const struct store_run *runs, size_t run_count,
 	    "INSERT INTO runs(source, run, host, pipeline, started_ts, stored_ts, expected, first,"
 	    " emitted, dropped, ended) VALUES(?1,?2,?3,?4,?5,?5,?6,?7,?8,?9,?10)"
 	    " ON CONFLICT(source, run) DO UPDATE SET stored_ts=excluded.stored_ts,"
-	    " expected=max(coalesce(expected, 0), coalesce(excluded.expected, 0)),"
-	    " first=min(coalesce(first, excluded.first), excluded.first),"
-	    " emitted=max(coalesce(emitted, 0), excluded.emitted),"
+	    " expected=nullif(max(coalesce(expected, 0), coalesce(excluded.expected, 0)), 0),"
+	    " first=min(coalesce(first, excluded.first), coalesce(excluded.first, first)),"
+	    " emitted=max(coalesce(first + emitted, excluded.first + excluded.emitted),"
+	    "  coalesce(excluded.first + excluded.emitted, first + emitted))"
+	    "  - min(coalesce(first, excluded.first), coalesce(excluded.first, first)),"
 	    " dropped=max(dropped, excluded.dropped), ended=max(ended, excluded.ended)",
 	    e);
 	sqlite3_stmt *drop =

@@ -147,6 +147,16 @@ sys.exit(a != b)' "$1" "$2"
 	run -0 sink --audit r.db
 }
 
+@test "a run that does not begin at 0 balances, however slowly it comes" {
+	sink=(r.db)
+	run -0 feed --first 10 --count 30 --rate 20
+	[[ "$output" == *"30 emitted, 30 rows (0 errors), 0 dropped: balanced"* ]]
+	run -0 sink --audit r.db
+	[ "$(sql r.db 'select first, emitted, ended, model from runs')" = "10|30|1|feed" ]
+	run -0 feed --first 12 --count 5
+	[ "$(sql r.db 'select first, emitted from runs')" = "10|30" ]
+}
+
 @test "a missing frame is named, and exits 65; the audit finds it later" {
 	local name
 	for name in r.db r.jsonl r.csv; do
@@ -198,6 +208,7 @@ test_rows_at_least() {
 	wait_until 20 test_stored 50
 	kill -9 "$feeder"
 	ends 75 "$sinker"
+	grep -q "the stream broke off" sink.log
 	run -1 sink --audit r.db
 	[[ "$output" == *"end of stream not seen"* ]]
 }
@@ -326,6 +337,9 @@ c.execute('begin immediate'); open('locked', 'w'); time.sleep(2.5); c.execute('r
 	run -1 sink --eval labels.tsv --min-recall ok=0.95 r.db
 	[[ "$output" == *"recall of 'ok' is 0.9000, below 0.95"* ]]
 	run -64 sink --eval labels.tsv --min-recall scrach=0.5 r.db
+	run -1 sink --eval labels.tsv --min-recall ng=0.96 r.db
+	[[ "$output" == *"recall of 'ng' is 0.9500"* ]]
+	run -0 sink --eval labels.tsv --min-recall ng=0.95 --min-recall good=0.9 r.db
 	run -66 sink --eval nothing.tsv r.db
 }
 
