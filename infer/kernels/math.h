@@ -113,9 +113,10 @@ static inline float math_tanh(float x)
 	return math_pick(a < 0.625f, p, math_copysign(big, x));
 }
 
-static inline float math_erf(float x)
+/* In two parts, for loops over each are vectorised where one over both is not: |x| < 0.9, and above. */
+static inline float math_erf_small(float x)
 {
-	float a = math_abs(x), z = x * x, p, q;
+	float z = x * x, p;
 
 	p = 7.8538531727e-5f;
 	p = p * z - 8.0101911494e-4f;
@@ -124,7 +125,13 @@ static inline float math_erf(float x)
 	p = p * z + 1.1283585145e-1f;
 	p = p * z - 3.7612625824e-1f;
 	p = p * z + 0.12837916e0f;
-	p = p * x + x;
+	return p * x + x;
+}
+
+static inline float math_erf_large(float x)
+{
+	float a = math_abs(x), q;
+
 	a = a > 4.0f ? 4.0f : a;
 	q = -1.9969811614e-5f;
 	q = q * a + 4.2160216279e-4f;
@@ -134,8 +141,12 @@ static inline float math_erf(float x)
 	q = q * a - 6.3356349776e-1f;
 	q = q * a - 1.1294098678e+0f;
 	q = q * a + 1.5329639793e-4f;
-	q = 1.0f - math_exp(q);
-	return math_pick(a < 0.9f, p, math_copysign(q, x));
+	return math_copysign(1.0f - math_exp(q), x);
+}
+
+static inline float math_erf(float x)
+{
+	return math_pick(math_abs(x) < 0.9f, math_erf_small(x), math_erf_large(x));
 }
 
 /* log(1 + e^x), without overflow and without losing small x. */

@@ -1,6 +1,7 @@
 /* Activations over rows. Plain loops over math.h, which the compiler vectorises; unlike its
  * neighbours here this file is compiled without fused multiplication and addition (see the
- * Makefile), so that every instruction set gives the same bytes. x may be y. */
+ * Makefile), so that every instruction set gives the same bytes. x may be y: all work on y
+ * alone, for a loop over two pointers that may be one is not vectorised. */
 #include "infer/kernels/activate.h"
 #include "infer/kernels/isa/isa.h"
 #include "infer/kernels/math.h"
@@ -24,9 +25,27 @@ INLINE float mish(float x)
 	return x * (q / (q + 2.0f));
 }
 
+static void gelu(float *y, size_t count)
+{
+	float large[64];
+
+	for (size_t from = 0; from < count; from += 64, y += 64) {
+		size_t many = count - from < 64 ? count - from : 64;
+
+		for (size_t i = 0; i < many; i++)
+			large[i] = math_erf_large(y[i] * 0.707106781f);
+		for (size_t i = 0; i < many; i++) {
+			float v = y[i] * 0.707106781f, small = math_erf_small(v);
+
+			y[i] =
+			    0.5f * y[i] * (1.0f + math_pick(math_abs(v) < 0.9f, small, large[i]));
+		}
+	}
+}
+
 #define EACH(expression)                     \
 	for (size_t i = 0; i < count; i++) { \
-		float v = x[i];              \
+		float v = y[i];              \
 		y[i] = (expression);         \
 	}                                    \
 	break
@@ -35,10 +54,10 @@ void ISA_NAME(activate)(const struct epilogue *e, const float *x, float *y, size
 {
 	float a = e->a, b = e->b;
 
+	if (y != x)
+		memmove(y, x, count * sizeof *x);
 	switch (e->act) {
 	case ACT_NONE:
-		if (y != x)
-			memmove(y, x, count * sizeof *x);
 		break;
 	case ACT_RELU:
 		EACH(v < 0 ? 0 : v);
@@ -57,7 +76,8 @@ void ISA_NAME(activate)(const struct epilogue *e, const float *x, float *y, size
 	case ACT_TANH:
 		EACH(math_tanh(v));
 	case ACT_GELU:
-		EACH(0.5f * v * (1.0f + math_erf(v * 0.707106781f)));
+		gelu(y, count);
+		break;
 	case ACT_GELU_TANH:
 		EACH(gelu_tanh(v));
 	case ACT_MISH:
