@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,8 +65,8 @@ struct link {
 
 /* --- signals ------------------------------------------------------------------------------------ */
 
-static volatile sig_atomic_t signal_count, signal_last;
-static volatile int signal_bell = -1;
+/* Written by the handler in whatever thread it runs, read by ours: lock-free atomics. */
+static atomic_int signal_count, signal_last, signal_bell = -1;
 
 static void on_signal(int number)
 {
