@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -170,6 +171,31 @@ def jpeg_files(rng):
         yield out.getvalue()
 
 
+def bmp_files(rng):
+    for size in ((1, 1), (5, 3), (33, 17), (64, 40)):
+        colour = Image.fromarray(scene(rng, *size, 3, 255))
+        for image in (colour, colour.convert("L"), colour.convert("1"), colour.convert("RGBA"),
+                      colour.convert("P", palette=Image.ADAPTIVE, colors=7)):
+            out = io.BytesIO()
+            image.save(out, "BMP")
+            data = out.getvalue()
+            yield data
+            # top-down: a negative height and the rows the other way round
+            at, height = int.from_bytes(data[10:14], "little"), size[1]
+            row = (len(data) - at) // height
+            rows = [data[at + y * row: at + (y + 1) * row] for y in range(height)]
+            yield data[:22] + (-height).to_bytes(4, "little", signed=True) + data[26:at] + b"".join(reversed(rows))
+
+
+def bmp_with_alpha(rng):
+    """(bytes, expected): a version 4 header whose masks name an alpha channel."""
+    pixels = rng.integers(0, 255, (6, 5, 4), endpoint=True).astype(np.uint8)
+    masks = b"".join(v.to_bytes(4, "little") for v in (0xFF0000, 0xFF00, 0xFF, 0xFF000000))
+    info = struct.pack("<IiiHHIIiiII", 108, 5, 6, 1, 32, 3, 120, 0, 0, 0, 0) + masks + bytes(108 - 56)
+    body = pixels[::-1, :, [2, 1, 0, 3]].tobytes()
+    return b"BM" + struct.pack("<IHHI", 14 + 108 + 120, 0, 0, 14 + 108) + info + body, pixels
+
+
 def png_files(rng):
     for size in ((1, 1), (3, 2), (33, 17), (160, 161)):
         for mode, channels in (("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4), ("P", 3), ("1", 1)):
@@ -201,6 +227,9 @@ def generated(folder):
         keep(suffix, data, expected)
     for data in jpeg_files(rng):
         keep("jpg", data, by_pillow(io.BytesIO(data)))
+    keep("bmp", *bmp_with_alpha(rng))
+    for data in bmp_files(rng):
+        keep("bmp", data, by_pillow(io.BytesIO(data)))
     for data in png_files(rng):
         keep("png", data, by_pillow(io.BytesIO(data)))
     return compare(named)

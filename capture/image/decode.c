@@ -4,7 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-static const struct decoder *const decoders[] = { &decoder_png, &decoder_jpeg, &decoder_pnm };
+static const struct decoder *const decoders[] = { &decoder_png, &decoder_jpeg, &decoder_pnm,
+						  &decoder_bmp };
 #define DECODERS (sizeof decoders / sizeof decoders[0])
 
 /* Formats that are known by sight only. Their files count as pictures, so that a folder of them
@@ -15,7 +16,6 @@ static const struct stranger {
 	const char *magic;
 	size_t length;
 } strangers[] = {
-	{ "BMP", ".bmp .dib", 0, "BM", 2 },
 	{ "GIF", ".gif", 0, "GIF8", 4 },
 	{ "TIFF", ".tif .tiff", 0, "II*\0", 4 },
 	{ "TIFF", "", 0, "MM\0*", 4 },
@@ -40,11 +40,11 @@ static int no_decoder(const uint8_t *bytes, size_t size, struct err *e)
 	for (size_t i = 0; i < STRANGERS; i++) {
 		const struct stranger *s = &strangers[i];
 		if (size >= s->at + s->length && memcmp(bytes + s->at, s->magic, s->length) == 0)
-			return err_set(e,
-				       "%s pictures are not supported (PNG, JPEG, PNM and PAM are)",
-				       s->name);
+			return err_set(
+			    e, "%s pictures are not supported (PNG, JPEG, PNM, PAM and BMP are)",
+			    s->name);
 	}
-	return err_set(e, "not a picture (PNG, JPEG, PNM or PAM)");
+	return err_set(e, "not a picture (PNG, JPEG, PNM, PAM or BMP)");
 }
 
 const struct decoder *image_decoder(const uint8_t *bytes, size_t size, struct err *e)
