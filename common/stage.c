@@ -673,11 +673,13 @@ static void finish(struct stage *s, int code)
 		if (write(s->box.link_fd, &one, sizeof one) < 0) {
 			/* The bell is full: it rings already. */
 		}
-		while (!s->box.finished && !s->box.broken) {
+		for (;;) {
+			/* It lets go of the lock: look only afterwards, or a last bell is missed. */
 			deliver_acked(s);
+			if (s->box.finished || s->box.broken)
+				break;
 			mailbox_sleep(&s->box, -1, INT64_MAX);
 		}
-		deliver_acked(s);
 	}
 	bool broke = s->box.broken && !s->box.finished;
 	pthread_mutex_unlock(&s->box.lock);
