@@ -382,7 +382,7 @@ int main(int argc, char **argv)
 	if (!mkdtemp(folder))
 		return 1;
 	refuse_and_mend();
-	kill_often(argc > 1 ? atoi(argv[1]) : 3);
+	kill_often(argc > 1 ? atoi(argv[1]) : 1);
 	clear_folder();
 	measure();
 	clear_folder();
