@@ -1,7 +1,6 @@
 # preprocess: recipes, where they come from, and the pixels that they make.
 load helper
 
-# shellcheck disable=SC2154 # stderr: set by run --separate-stderr
 drive=$BUILD/test/preprocess_drive
 end=$BUILD/test/preprocess_end
 IMAGENET='resize=short:256;interp=bilinear;antialias=1;crop=center:224x224;color=rgb;scale=1/255;mean=0.485,0.456,0.406;std=0.229,0.224,0.225;layout=nchw;dtype=f32'
@@ -59,6 +58,7 @@ fails() { # CODE TEXT OPTION…
 	shift 2
 	run "-$code" --separate-stderr preprocess "$@" </dev/null
 	[ -z "$output" ] || { echo "on stdout: $output"; return 1; }
+	# shellcheck disable=SC2154 # run --separate-stderr sets it
 	[[ "$stderr" == *"$text"* ]] || { echo "$stderr"; return 1; }
 }
 
