@@ -143,6 +143,9 @@ int graph_fuse(struct graph *g, struct err *e)
 {
 	bypass(g);
 	graph_sweep(g);
+	if (fuse_moves(g, e) < 0)
+		return -1;
+	bypass(g);
 	if (fuse_patterns(g, e) < 0 || fuse_pads(g, e) < 0)
 		return -1;
 	graph_sweep(g);

@@ -20,6 +20,9 @@ int fuse_bias(struct graph *g, struct node *n, struct node *next, struct err *e)
 /* fuse_patterns.c: activations that are spelt out become one node. */
 int fuse_patterns(struct graph *g, struct err *e);
 
+/* fuse_moves.c: channel shuffles and means over whole pictures. */
+int fuse_moves(struct graph *g, struct err *e);
+
 /* fuse_pads.c: zeros that a Pad puts around a convolution's input. */
 int fuse_pads(struct graph *g, struct err *e);
 

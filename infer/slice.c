@@ -69,7 +69,8 @@ static int copy_into(struct graph *g, struct node *n, int i, struct err *e)
 	c->in[0] = t;
 	c->out[0] = to;
 	n->in[i] = to;
-	graph_insert(g, n, c);
+	/* At once, for other readers of the same place may come before n. */
+	graph_insert(g, t->maker ? t->maker->next : g->first, c);
 	return 0;
 }
 
@@ -139,12 +140,37 @@ static void part(struct node *n)
 	n->kernel = "in place";
 }
 
+/* A Slice of some channels, one after the other, of whole pictures. */
+static void cut(struct node *n)
+{
+	struct tensor *whole = n->in[0], *t = n->out[0];
+	int64_t start, axis = 0, step = 1;
+	struct err ignored;
+
+	if (!t || whole->constant || whole->layout != LAYOUT_LAST || whole->of ||
+	    node_list(n, 1, "starts", &start, 1, &ignored) != 1 ||
+	    node_list(n, 3, "axes", &axis, 1, &ignored) < 0 ||
+	    node_list(n, 4, NULL, &step, 1, &ignored) < 0 || step != 1 ||
+	    (axis != 1 && axis != 1 - whole->rank) || t->dim[1] < 1 || !readers_take_gaps(n, t))
+		return;
+	start += start < 0 ? whole->dim[1] : 0;
+	if (start < 0 || start + t->dim[1] > whole->dim[1])
+		return;
+	t->layout = LAYOUT_LAST;
+	become_slice(t, whole, start);
+	n->op = &nothing;
+	n->kernel = "in place";
+}
+
 int graph_slice(struct graph *g, struct err *e)
 {
 	graph_uses(g);
-	for (struct node *n = g->first; n; n = n->next)
+	for (struct node *n = g->first; n; n = n->next) {
 		if (node_is(n, "Split"))
 			part(n);
+		else if (node_is(n, "Slice"))
+			cut(n);
+	}
 	for (struct node *n = g->first; n; n = n->next)
 		if (node_is(n, "Concat") && join(g, n, e) < 0)
 			return graph_at(n, e);
