@@ -25,7 +25,7 @@ start_all() {
 	start_infer I2
 	start_infer I3
 	start_preprocess
-	start_capture
+	start_capture --rate 1000 # so that there is a middle, however late this script looks
 }
 
 have() { [ "$(rows x.db)" -ge "$1" ]; }
@@ -122,9 +122,9 @@ complete() {
 
 @test "Ctrl-C in the middle: what was begun is stored, the same line finishes the rest" {
 	set -o pipefail
-	local line="capture '$DATA/images/xsdd' | preprocess --recipe '$recipe' | infer -m '$DATA/models/xsdd_plain/model.onnx' | sink x.db --quiet"
+	local line="| preprocess --recipe '$recipe' | infer -m '$DATA/models/xsdd_plain/model.onnx' | sink x.db --quiet"
 	# A terminal's Ctrl-C reaches the whole group, which is not ignoring it.
-	env --default-signal=INT setsid bash -c "$line" &
+	env --default-signal=INT setsid bash -c "capture '$DATA/images/xsdd' --rate 300 $line" &
 	pipe=$!
 	echo "$pipe" >>pids
 	wait_until 40 have 100
@@ -132,7 +132,7 @@ complete() {
 	wait_until 20 ended "$pipe"
 	[ "$(rows x.db)" -lt 956 ]
 	[ -z "$(find "$BATS_TEST_TMPDIR" -type s)" ]
-	bash -o pipefail -c "$line"
+	bash -o pipefail -c "capture '$DATA/images/xsdd' $line"
 	[ "$(rows x.db)" -eq 956 ]
 	[ "$(sql x.db 'select count(distinct seq) from results')" -eq 956 ]
 }
