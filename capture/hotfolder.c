@@ -1,4 +1,4 @@
-/* inotify(7) tells of files that were closed after writing or moved in; a look through the folder
+/* inotify(7) tells of files that were closed after writing, moved or linked in; a look through the folder
  * finds those that were there before, and those of an overflowed queue. A file that is found by
  * looking may still be written: a read lease is refused by the kernel as long as anybody has it open
  * for writing. Where leases do not work (network, another owner), a file counts once it has not been
@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "capture/image/decode.h"
+#include "capture/seen.h"
 #include "common/frame.h"
-#include "common/hash.h"
 
 #define QUIET_NS ((int64_t)2000000000)
 #define RETRY_NS ((int64_t)20000000)
@@ -39,8 +39,7 @@ struct hotfolder {
 	char *path;
 	struct waiting *queue; /* [head, tail) */
 	size_t head, tail, capacity;
-	uint64_t *seen; /* fingerprints of files told; open addressing, 0 is empty */
-	size_t seen_count, seen_capacity;
+	struct seen seen;      /* files that were told */
 	char *current;         /* name given out last */
 	int64_t look_ns;       /* when to look through the folder again (monotonic); 0 never */
 	struct waiting *retry; /* open for writing just now; all again at retry_ns */
@@ -54,77 +53,18 @@ static int no_memory(struct err *e)
 	return err_code(e, EX_TEMPFAIL, "no memory to watch the folder");
 }
 
-/* --- the files that were told ------------------------------------------------------------------ */
-
-static uint64_t fingerprint(const char *name, const struct stat *status)
-{
-	uint64_t facts[] = { (uint64_t)status->st_ino, (uint64_t)status->st_size,
-			     (uint64_t)status->st_mtim.tv_sec, (uint64_t)status->st_mtim.tv_nsec };
-	struct hash *h = hash_new();
-	char hex[HASH_HEX];
-
-	if (!h)
-		return 1;
-	hash_add(h, facts, sizeof facts);
-	hash_add(h, name, strlen(name));
-	hash_end(&h, hex);
-	return hash_number(hex);
-}
-
-/* The place of a fingerprint, or the empty one where it belongs. */
-static uint64_t *seen_place(uint64_t *table, size_t capacity, uint64_t print)
-{
-	size_t i = print & (capacity - 1);
-
-	while (table[i] != 0 && table[i] != print)
-		i = (i + 1) & (capacity - 1);
-	return &table[i];
-}
-
-static int seen_grow(struct hotfolder *h)
-{
-	size_t capacity = h->seen_capacity ? 2 * h->seen_capacity : 1024;
-	uint64_t *table = calloc(capacity, sizeof *table);
-
-	if (!table)
-		return -1;
-	for (size_t i = 0; i < h->seen_capacity; i++)
-		if (h->seen[i])
-			*seen_place(table, capacity, h->seen[i]) = h->seen[i];
-	free(h->seen);
-	h->seen = table;
-	h->seen_capacity = capacity;
-	return 0;
-}
-
-/* Remember; true if it was known already. */
-static bool see(struct hotfolder *h, const char *name, const struct stat *status)
-{
-	uint64_t print = fingerprint(name, status), *place;
-
-	if (2 * h->seen_count >= h->seen_capacity && seen_grow(h) < 0 &&
-	    h->seen_count + 1 >= h->seen_capacity)
-		return false;
-	place = seen_place(h->seen, h->seen_capacity, print);
-	if (*place == print)
-		return true;
-	*place = print;
-	h->seen_count++;
-	return false;
-}
-
-void hotfolder_seen(struct hotfolder *h, const char *name, const struct stat *status)
-{
-	see(h, name, status);
-}
-
 /* --- the queue --------------------------------------------------------------------------------- */
+
+static bool is_wanted(const char *name)
+{
+	return name[0] != '.' && image_name(name);
+}
 
 static int push(struct hotfolder *h, const char *name, bool told, struct err *e)
 {
 	char *copy;
 
-	if (name[0] == '.' || !image_name(name))
+	if (!is_wanted(name))
 		return 0;
 	if (h->tail == h->capacity && h->head > 0) {
 		memmove(h->queue, h->queue + h->head, (h->tail - h->head) * sizeof *h->queue);
@@ -220,6 +160,20 @@ static int look_through(struct hotfolder *h, struct err *e)
 	return result;
 }
 
+/* A new name may be a link to a whole file, of which nothing else is told; most are files that will
+ * be written now, and are open the next time we look. */
+static int take_name(struct hotfolder *h, const struct inotify_event *event, struct err *e)
+{
+	struct waiting w = { 0 };
+
+	if (!(event->mask & IN_CREATE))
+		return push(h, event->name, true, e);
+	if ((event->mask & IN_ISDIR) || !is_wanted(event->name))
+		return 0;
+	w.name = strdup(event->name);
+	return w.name ? push_retry(h, w, e) : no_memory(e);
+}
+
 static int take_events(struct hotfolder *h, struct err *e)
 {
 	char events[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
@@ -233,7 +187,7 @@ static int take_events(struct hotfolder *h, struct err *e)
 				h->gone = true;
 			if (event->mask & IN_Q_OVERFLOW)
 				h->look_ns = clock_mono_ns();
-			if (event->len > 0 && push(h, event->name, true, e) < 0)
+			if (event->len > 0 && take_name(h, event, e) < 0)
 				return -1;
 		}
 	return 0;
@@ -267,6 +221,11 @@ static enum state whole(struct hotfolder *h, int fd, const struct stat *status, 
 
 	if (unwritten == 0)
 		return IS_OPEN;
+	/* Some writers make a file, close it, and open it again to fill it. */
+	if (status->st_size == 0 && !quiet(status)) {
+		h->look_ns = clock_mono_ns() + LOOK_AGAIN_NS;
+		return NOT_READY;
+	}
 	/* On a network file system a lease knows nothing of the other machines. */
 	if (quiet(status) || (!h->network && (told || unwritten == 1)))
 		return READY;
@@ -286,7 +245,7 @@ static enum state look(struct hotfolder *h, const struct waiting *w, struct stat
 		state = READY; /* one that may not be read is a part all the same */
 	if (fd >= 0)
 		close(fd);
-	return state == READY && see(h, w->name, status) ? NOT_READY : state;
+	return state == READY && seen_before(&h->seen, w->name, status) ? NOT_READY : state;
 }
 
 static int collect(struct hotfolder *h, struct err *e)
@@ -323,6 +282,11 @@ int hotfolder_next(struct hotfolder *h, const char **name, struct stat *status, 
 	if (h->gone)
 		return err_code(e, EX_NOINPUT, "folder '%s' is gone", h->path);
 	return 0;
+}
+
+void hotfolder_seen(struct hotfolder *h, const char *name, const struct stat *status)
+{
+	seen_before(&h->seen, name, status);
 }
 
 int hotfolder_fd(const struct hotfolder *h)
@@ -376,12 +340,12 @@ static int open_parts(struct hotfolder *h, const char *path, struct err *e)
 	h->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	/* Watch first, look then: what comes between is told twice and taken once. */
 	if (h->inotify < 0 || inotify_add_watch(h->inotify, path,
-						IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF |
-						    IN_MOVE_SELF | IN_ONLYDIR) < 0)
+						IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO |
+						    IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) < 0)
 		return err_code(e, EX_OSERR, "cannot watch folder '%s': %s", path, strerror(errno));
 	h->network = is_network(h->dir);
 	signal(SIGIO, SIG_IGN); /* a writer that meets our lease, which is gone at once */
-	return seen_grow(h) < 0 ? no_memory(e) : look_through(h, e);
+	return look_through(h, e);
 }
 
 struct hotfolder *hotfolder_open(const char *path, struct err *e)
@@ -411,7 +375,7 @@ void hotfolder_close(struct hotfolder **h)
 		free(gone->retry[--gone->retry_count].name);
 	free(gone->retry);
 	free(gone->queue);
-	free(gone->seen);
+	seen_free(&gone->seen);
 	free(gone->current);
 	free(gone->path);
 	if (gone->inotify >= 0)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM_LEAST ((size_t)256 << 10)
+#define ROOM_LEAST ((size_t)64 << 10) /* a pipe gives no more at once */
 
 int split_room(struct split *s, uint8_t **to, size_t *size, struct err *e)
 {

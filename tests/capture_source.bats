@@ -128,6 +128,24 @@ keys() { # keys FILE…: what the driver printed, as "KEY PATH", each once
 	[ "${lines[*]}" = "0 in/a.ppm ok 1 in/b.ppm ok 2 in/c.ppm ok 3 in/moved.ppm ok 4 in/d.ppm ok 5 in/slow.ppm ok" ]
 }
 
+@test "a file that is linked in is taken, one that is made empty waits for its bytes" {
+	mkdir in
+	ppm whole.ppm
+	start pid "$source" --watch in >out
+	ln whole.ppm in/hard.ppm
+	wait_until 5 grep -q 'hard.ppm ok' out
+	ln -s ../whole.ppm in/soft.ppm
+	wait_until 5 grep -q 'soft.ppm ok' out
+	: >in/later.ppm
+	ppm in/b.ppm
+	wait_until 5 grep -q 'b.ppm ok' out
+	ppm in/later.ppm
+	wait_until 5 grep -q 'later.ppm ok' out
+	: >in/empty.ppm
+	wait_until 8 grep -q "empty.ppm 'in/empty.ppm': the file is empty" out
+	[ "$(wc -l <out)" -eq 5 ]
+}
+
 @test "a file that is open for writing when the watch begins is taken when it is closed" {
 	mkdir in
 	exec 7>in/slow.ppm
@@ -260,9 +278,9 @@ keys() { # keys FILE…: what the driver printed, as "KEY PATH", each once
 	[[ "${lines[3]}" == "3 - the stream is broken at byte 54: it ends within a picture"* ]]
 }
 
-@test "a folder of ten thousand files is listed at once" {
+@test "a folder of some thousand files is listed at once" {
 	mkdir many
-	(cd many && seq -f '%06g.ppm' 0 9999 | xargs touch)
+	(cd many && seq -f '%06g.ppm' 0 2999 | xargs touch)
 	run timeout 20 "$source" --count 2 many
 	[ "${lines[0]}" = "total 2" ]
 	[ "${#lines[@]}" -eq 3 ]

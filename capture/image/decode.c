@@ -52,7 +52,8 @@ const struct decoder *image_decoder(const uint8_t *bytes, size_t size, struct er
 	for (size_t i = 0; i < DECODERS; i++)
 		if (decoders[i]->begins(bytes, size < IMAGE_MAGIC ? size : IMAGE_MAGIC))
 			return decoders[i];
-	no_decoder(bytes, size, e);
+	if (e) /* the words cost more than the search */
+		no_decoder(bytes, size, e);
 	return NULL;
 }
 

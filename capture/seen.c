@@ -1,0 +1,70 @@
+/* Fingerprints are 63 bits of SHA-256: names come from outside, so a weaker hash could be made to
+ * collide, and a file would be taken for another one. */
+#include "capture/seen.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/hash.h"
+
+/* 0 when memory is short. */
+static uint64_t fingerprint(const char *name, const struct stat *status)
+{
+	uint64_t facts[] = { (uint64_t)status->st_ino, (uint64_t)status->st_size,
+			     (uint64_t)status->st_mtim.tv_sec, (uint64_t)status->st_mtim.tv_nsec };
+	struct hash *h = hash_new();
+	char hex[HASH_HEX];
+
+	if (!h)
+		return 0;
+	hash_add(h, facts, sizeof facts);
+	hash_add(h, name, strlen(name));
+	hash_end(&h, hex);
+	return hash_number(hex);
+}
+
+/* The place of a fingerprint, or the empty one where it belongs. */
+static uint64_t *place(uint64_t *table, size_t capacity, uint64_t print)
+{
+	size_t i = print & (capacity - 1);
+
+	while (table[i] != 0 && table[i] != print)
+		i = (i + 1) & (capacity - 1);
+	return &table[i];
+}
+
+static int grow(struct seen *s)
+{
+	size_t capacity = s->capacity ? 2 * s->capacity : 1024;
+	uint64_t *table = calloc(capacity, sizeof *table);
+
+	if (!table)
+		return -1;
+	for (size_t i = 0; i < s->capacity; i++)
+		if (s->print[i])
+			*place(table, capacity, s->print[i]) = s->print[i];
+	free(s->print);
+	s->print = table;
+	s->capacity = capacity;
+	return 0;
+}
+
+bool seen_before(struct seen *s, const char *name, const struct stat *status)
+{
+	uint64_t print = fingerprint(name, status), *at;
+
+	if (print == 0 || (2 * s->count >= s->capacity && grow(s) < 0))
+		return false;
+	at = place(s->print, s->capacity, print);
+	if (*at == print)
+		return true;
+	*at = print;
+	s->count++;
+	return false;
+}
+
+void seen_free(struct seen *s)
+{
+	free(s->print);
+	memset(s, 0, sizeof *s);
+}
