@@ -71,12 +71,12 @@ static atomic_int signal_count, signal_last, signal_bell = -1;
 static void on_signal(int number)
 {
 	uint64_t one = 1;
-	int saved = errno;
+	int saved = errno, bell = signal_bell;
 
 	signal_last = number;
 	if (++signal_count > 2)
 		_exit(128 + number); /* the thread that should have done it is stuck */
-	if (signal_bell >= 0 && write(signal_bell, &one, sizeof one) < 0) {
+	if (bell >= 0 && write(bell, &one, sizeof one) < 0) {
 		/* The bell is full: it rings already. */
 	}
 	errno = saved;
@@ -892,6 +892,7 @@ static void *run(void *context)
 	struct link *l = context;
 	zmq_pollitem_t item[3 + 2 * PORTS_MAX];
 
+	link_core_tick(l->core, clock_mono_ns()); /* from now on it counts who is missing */
 	while (!shall_stop(l)) {
 		int n = poll_set(l, item);
 		if (zmq_poll(item, n, until_next(l, clock_mono_ns())) < 0 && errno != EINTR) {

@@ -196,14 +196,16 @@ static int sink(struct stage *s)
 		}
 		n = 0;
 	}
-	if (got == 0) {
+	/* Asked to go before the end: there are no books yet. */
+	bool over = got == 0 && !stage_stopping(s);
+	if (over) {
 		int t = stage_totals(s, &totals);
 		for (int i = 0; i < t; i++)
 			emitted += totals[i].ended ? totals[i].emitted : 0;
 		for (size_t i = 0; i < KEYS; i++)
 			rows += stored[i];
 	}
-	if (got == 0 && emitted != rows)
+	if (over && emitted != rows)
 		log_error("emitted %llu, rows %llu", (unsigned long long)emitted,
 			  (unsigned long long)rows);
 	qsort(latency, latencies, sizeof latency[0], compare);
@@ -211,7 +213,7 @@ static int sink(struct stage *s)
 		fprintf(stderr, "sink: latency p50 %.3f ms p99 %.3f ms\n",
 			(double)latency[latencies / 2] / 1e6,
 			(double)latency[latencies * 99 / 100] / 1e6);
-	return stage_close(&s, got == 0 && emitted != rows ? EX_DATAERR : 0);
+	return stage_close(&s, over && emitted != rows ? EX_DATAERR : 0);
 }
 
 static int be_stage(int argc, char **argv)
