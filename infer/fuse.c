@@ -64,7 +64,11 @@ void fuse_into(struct graph *g, struct node *n, struct node *reader)
 	n->dead = false;
 	graph_insert(g, reader, n);
 	graph_remove(g, reader);
-	graph_uses(g);
+	/* Counting all readers anew each time would be quadratic. What n did not take over of the
+	 * reader's inputs counts one too many until the next graph_uses, which is on the safe side. */
+	for (int i = 0; i < reader->in_count; i++)
+		if (reader->in[i] && reader->in[i]->reader == reader)
+			reader->in[i]->reader = n;
 }
 
 static bool fuse_activation(struct graph *g, struct node *n, struct node *next)
@@ -148,6 +152,12 @@ int graph_fuse(struct graph *g, struct err *e)
 	bypass(g);
 	if (fuse_patterns(g, e) < 0 || fuse_pads(g, e) < 0)
 		return -1;
+	graph_sweep(g);
+	if (swallow_all(g, e) < 0)
+		return -1;
+	for (struct node *n = g->first; n; n = n->next)
+		if (node_is(n, "BatchNormalization") && fuse_lonely(g, n, e) < 0)
+			return graph_at(n, e);
 	graph_sweep(g);
 	if (swallow_all(g, e) < 0)
 		return -1;

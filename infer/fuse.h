@@ -14,6 +14,9 @@ void fuse_into(struct graph *g, struct node *n, struct node *reader);
  * not, -1 with *e. */
 int fuse_affine(struct graph *g, struct node *n, struct node *next, struct err *e);
 
+/* A BatchNormalization with known parameters that stands alone becomes a factor and a summand. */
+int fuse_lonely(struct graph *g, struct node *n, struct err *e);
+
 /* fuse_matmul.c: next adds a row to product n: 1 done, 0 it does not, -1 with *e. */
 int fuse_bias(struct graph *g, struct node *n, struct node *next, struct err *e);
 

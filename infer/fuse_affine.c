@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "infer/kernels/scale.h"
+
 struct affine {
 	double *scale, *shift;
 	size_t channels;
@@ -132,4 +134,74 @@ int fuse_affine(struct graph *g, struct node *n, struct node *next, struct err *
 		return -1;
 	fuse_into(g, n, next);
 	return 1;
+}
+
+/* --- a BatchNormalization that stands alone -------------------------------------------------------- */
+
+static int scale_shape(struct node *n, struct err *e)
+{
+	return node_output_like(n, 0, n->in[0], e);
+}
+
+static int scale_plan(struct node *n, struct err *e)
+{
+	struct scale *s = n->state;
+	const struct tensor *x = n->in[0], *y = n->out[0];
+
+	(void)e;
+	s->channels = (size_t)x->dim[1];
+	s->pixels = tensor_count(x) / s->channels;
+	s->x_pitch = (size_t)x->stride[x->rank - 1];
+	s->y_pitch = (size_t)y->stride[y->rank - 1];
+	s->epilogue = n->epilogue;
+	n->kernel = "scale";
+	return 0;
+}
+
+static void scale_node_run(const struct node *n)
+{
+	scale_run(n->state, n->in[0]->data, n->out[0]->data, n->crew);
+}
+
+static const struct op scale_op = {
+	.name = "Scale",
+	.layout = OP_LAST,
+	.flags = OP_EPILOGUE | OP_GAPS,
+	.in_least = 1,
+	.in_most = 1,
+	.shape = scale_shape,
+	.plan = scale_plan,
+	.run = scale_node_run,
+};
+
+int fuse_lonely(struct graph *g, struct node *n, struct err *e)
+{
+	struct tensor *x = n->in[0];
+	struct affine a = { .channels = x->rank > 1 ? (size_t)x->dim[1] : 0 };
+	struct scale *s;
+	float *scale, *shift;
+
+	if (x->rank < 3 || x->rank > 5 || x->dtype != DTYPE_F32 || tensor_count(x) == 0)
+		return 0;
+	a.scale = arena_array(g->arena, 2 * a.channels, sizeof(double), e);
+	scale = a.scale ? arena_array(g->arena, 2 * a.channels, sizeof(float), e) : NULL;
+	s = scale ? arena_take(g->arena, sizeof *s, e) : NULL;
+	if (!s)
+		return -1;
+	a.shift = a.scale + a.channels;
+	shift = scale + a.channels;
+	if (!from_batchnorm(n, &a))
+		return 0;
+	for (size_t c = 0; c < a.channels; c++) {
+		scale[c] = (float)a.scale[c];
+		shift[c] = (float)a.shift[c];
+	}
+	s->scale = scale;
+	s->shift = shift;
+	n->type = "Scale";
+	n->op = &scale_op;
+	n->state = s;
+	n->in_count = 1;
+	n->attr_count = 0;
+	return 0;
 }

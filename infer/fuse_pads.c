@@ -66,8 +66,9 @@ int fuse_pads(struct graph *g, struct err *e)
 		if (add_pads(g, n, pads, 2 * (n->in[0]->rank - 2), e) < 0)
 			return -1;
 		n->in[0] = pad->in[0];
+		if (n->in[0]->reader == pad)
+			n->in[0]->reader = n;
 		graph_remove(g, pad);
-		graph_uses(g);
 		if (n->op->shape(n, e) < 0)
 			return graph_at(n, e);
 	}

@@ -162,8 +162,45 @@ static void cut(struct node *n)
 	n->kernel = "in place";
 }
 
+/* Does b join all that a joins, in that order, and then more? */
+static bool begins_with(const struct node *b, const struct node *a)
+{
+	if (a->in_count >= b->in_count)
+		return false;
+	for (int i = 0; i < a->in_count; i++)
+		if (a->in[i] != b->in[i])
+			return false;
+	return true;
+}
+
+/* DenseNet joins the same beginnings again and again: the shorter result is the longer one's first
+ * channels. The longer one's parts are written when they are made, so it is there in time. */
+static void nest(struct node *a)
+{
+	struct node *longest = NULL;
+
+	if (!a->out[0] || !on_channels(a, a->out[0]) || !readers_take_gaps(a, a->out[0]))
+		return;
+	for (struct node *b = a->next; b; b = b->next)
+		if (node_is(b, "Concat") && b->out[0] && on_channels(b, b->out[0]) &&
+		    begins_with(b, a) && (!longest || b->in_count > longest->in_count))
+			longest = b;
+	if (!longest)
+		return;
+	become_slice(a->out[0], longest->out[0], 0);
+	for (int i = 0; i < a->in_count; i++)
+		a->in[i]->uses--;
+	a->in_count = 0;
+	a->op = &nothing;
+	a->kernel = "in place";
+}
+
 int graph_slice(struct graph *g, struct err *e)
 {
+	graph_uses(g);
+	for (struct node *n = g->first; n; n = n->next)
+		if (node_is(n, "Concat"))
+			nest(n);
 	graph_uses(g);
 	for (struct node *n = g->first; n; n = n->next) {
 		if (node_is(n, "Split"))

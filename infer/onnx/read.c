@@ -202,7 +202,7 @@ static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *d, struct read
 
 int onnx_read(struct graph *g, const void *bytes, size_t size, struct err *e)
 {
-	struct reader_memory *m = reader_memory_new(4 * size + ((size_t)16 << 20));
+	struct reader_memory *m = reader_memory_new(6 * size + ((size_t)16 << 20));
 	ProtobufCMessage *message;
 	int result = -1;
 
