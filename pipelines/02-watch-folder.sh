@@ -8,6 +8,7 @@
 # A picture whose row is durable is moved to HOT-FOLDER/done, so the folder shows what is still to do,
 # and after a power cut the rest is done, nothing twice. DONE=/elsewhere names another folder.
 set -euo pipefail
+trap : TERM # a supervisor tells all processes to stop: the stages drain, and this script waits for them
 
 if [ $# -lt 2 ] || [[ $1 == -* ]]; then
 	sed -n '2,9s/^# \{0,1\}//p' "$0" >&2

@@ -9,6 +9,7 @@
 #
 # Runs until the source ends, FRAMES are through, or Ctrl-C. FPS=2 takes two pictures a second.
 set -euo pipefail
+trap : TERM # a supervisor tells all processes to stop: the stages drain, and this script waits for them
 
 if [ $# -lt 2 ] || [[ $1 == -* ]]; then
 	sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
