@@ -43,7 +43,7 @@ struct source {
 	void *self;     /* the kind's own */
 	/* sources.c's */
 	uint64_t given;
-	int64_t started_ns; /* monotonic; 0 before the first picture */
+	int64_t due_ns; /* when the last picture was due (monotonic); 0 before the first */
 };
 
 struct source_kind {

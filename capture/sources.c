@@ -8,6 +8,8 @@
 
 #include "common/stage.h"
 
+#define LATE_NS ((int64_t)50000000)
+
 /* The first that takes the operands has them; files take everything. */
 static const struct source_kind *const kinds[] = { &source_watch, &source_stream, &source_files };
 
@@ -27,18 +29,18 @@ int source_open(struct source *s, struct stage *stage, const struct source_optio
 	return s->kind->open(s, e);
 }
 
-/* Wait until the next picture is due. 0, or -1 if somebody asks to stop. A source that fell behind
- * does not catch up in a burst. */
+/* Wait until the next picture is due. 0, or -1 if somebody asks to stop. A short delay is caught up
+ * with, so that the mean rate holds; after a long one there is no burst. */
 static int keep_pace(struct source *s)
 {
-	double period_ns = 1e9 / s->options->rate;
-	int64_t now = clock_mono_ns();
+	int64_t period_ns = (int64_t)(1e9 / s->options->rate), now = clock_mono_ns();
+	int64_t late_most = period_ns > LATE_NS ? period_ns : LATE_NS;
 
-	if (s->started_ns == 0 || now - s->started_ns > (int64_t)(2 * period_ns))
-		s->started_ns = now - (int64_t)period_ns;
-	s->started_ns += (int64_t)period_ns;
-	while ((now = clock_mono_ns()) < s->started_ns) {
-		int64_t ms = (s->started_ns - now + 999999) / 1000000;
+	s->due_ns += period_ns;
+	if (now - s->due_ns > late_most) /* the first picture too */
+		s->due_ns = now;
+	while ((now = clock_mono_ns()) < s->due_ns) {
+		int64_t ms = (s->due_ns - now + 999999) / 1000000;
 		if (stage_wait(s->stage, -1, ms) < 0)
 			return -1;
 	}
