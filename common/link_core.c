@@ -1,5 +1,6 @@
-/* Peers, sessions and time. See link_core.h for the ideas; link_send.c is the half that faces
- * downstream, link_receive.c the one that faces upstream, link_end.c ends the stream. */
+/* Endpoints and events. See link_core.h for the ideas; link_session.c begins and ends sessions,
+ * link_send.c is the half that faces downstream, link_receive.c the one that faces upstream,
+ * link_totals.c and link_end.c end the stream, link_time.c keeps the timers. */
 #include "common/link_core_private.h"
 
 #include <stdarg.h>
@@ -9,20 +10,9 @@
 
 #define MS 1000000
 
-static int64_t beat(const struct link_core *c)
+int64_t core_beat(const struct link_core *c)
 {
 	return (int64_t)c->config.self.heartbeat_ms * MS;
-}
-
-static void fill_state(const struct link_core *c, struct message_state *state);
-
-/* A peer may beat more slowly than we do; it is judged by its own word, within reason. */
-static int64_t beat_of(const struct link_core *c, const struct peer *p)
-{
-	int64_t theirs = (int64_t)p->hello.heartbeat_ms * MS;
-	int64_t most = (int64_t)60000 * MS;
-
-	return theirs > most ? most : theirs > beat(c) ? theirs : beat(c);
 }
 
 bool peer_live(const struct peer *p)
@@ -30,17 +20,12 @@ bool peer_live(const struct peer *p)
 	return p->phase == PEER_UP;
 }
 
-bool peer_suspect(const struct link_core *c, const struct peer *p)
-{
-	return c->now - p->heard > 2 * beat_of(c, p);
-}
-
 bool peer_upstream(const struct link_core *c, const struct peer *p)
 {
 	return c->endpoint[p->endpoint].upstream;
 }
 
-static bool peer_connects(const struct link_core *c, const struct peer *p)
+bool peer_connects(const struct link_core *c, const struct peer *p)
 {
 	return c->endpoint[p->endpoint].connects;
 }
@@ -201,282 +186,22 @@ int link_core_peer(struct link_core *c, int endpoint, int64_t now)
 	return peer_add(c, endpoint);
 }
 
-/* The session is over as far as we are concerned; the peer's slot stays. */
-void session_over(struct link_core *c, int peer)
-{
-	struct peer *p = c->peer[peer];
-
-	if (p->session && peer_upstream(c, p))
-		receive_session_over(c, peer);
-	p->session = 0;
-	p->leaving = false;
-	p->ack_count = 0;
-	p->received = p->released = p->granted = 0;
-	p->next_seq = p->upto = p->told = p->confirmed = 0;
-	p->end_told = p->eos_owed = false;
-	send_requeue(c, p);
-	if (p->phase == PEER_UP || p->phase == PEER_HELLO)
-		p->phase = PEER_NEW;
-}
-
-static void peer_drop(struct link_core *c, int peer)
-{
-	struct peer *p = c->peer[peer];
-	struct endpoint *e = &c->endpoint[p->endpoint];
-	bool was_up = peer_live(p), in_order = p->leaving || p->parted;
-
-	session_over(c, peer);
-	if (!e->connects) {
-		if (was_up && e->upstream && !in_order)
-			*(p->ended || c->done_at ? &e->lost_ended_at : &e->lost_at) = c->now;
-		p->phase = PEER_FREE;
-		c->do_->forget(c->context, peer);
-	} else if (e->mortal && p->broke) {
-		p->phase = PEER_CLOSED;
-		c->do_->forget(c->context, peer);
-	} else {
-		p->phase = PEER_NEW;
-		c->do_->reset(c->context, peer);
-	}
-}
-
-static void say_hello(struct link_core *c, int peer)
-{
-	struct message m = { .kind = MESSAGE_HELLO, .as.hello = c->config.self };
-	struct peer *p = c->peer[peer];
-
-	m.as.hello.role = peer_upstream(c, p) ? ROLE_RECEIVER : ROLE_SENDER;
-	p->phase = PEER_HELLO;
-	p->hello_at = p->heard = c->now;
-	core_say(c, peer, &m);
-}
-
-/* Something of this session is missing or it is not known over there: begin another. */
-void session_restart(struct link_core *c, int peer)
-{
-	struct peer *p = c->peer[peer];
-	struct message m = { .kind = MESSAGE_REJECT, .code = CODE_SESSION };
-
-	if (peer_connects(c, p)) {
-		session_over(c, peer);
-		say_hello(c, peer);
-		return;
-	}
-	core_say(c, peer, &m);
-	session_over(c, peer);
-}
-
-static void session_begins(struct link_core *c, int peer)
-{
-	struct peer *p = c->peer[peer];
-	struct endpoint *e = &c->endpoint[p->endpoint];
-
-	p->phase = PEER_UP;
-	p->ended = p->parted = false;
-	p->idle_at = 0;
-	p->next_seq = 1;
-	e->lost_at = 0;
-	e->seen = true;
-	p->dispatched = c->now;
-	core_note(c, 1, "%s %s (%s) is there", peer_upstream(c, p) ? "upstream" : "downstream",
-		  p->hello.stage, p->hello.worker);
-	if (peer_upstream(c, p))
-		receive_up(c, peer);
-	else
-		send_up(c, peer);
-}
-
-static void reject(struct link_core *c, int peer, uint64_t session, enum message_code code,
-		   const char *text)
-{
-	struct message m = { .kind = MESSAGE_REJECT, .session = session, .code = code };
-
-	snprintf(m.as.text, sizeof m.as.text, "%s", text);
-	c->peer[peer]->said = c->now;
-	c->do_->send(c->context, peer, &m);
-}
-
-/* A connecter that begins anew leaves its former self behind: same process, other transport. */
-static void forget_former(struct link_core *c, int peer)
-{
-	const struct peer *p = c->peer[peer];
-
-	for (int i = 0; i < c->peer_count; i++) {
-		const struct peer *other = c->peer[i];
-		if (i != peer && other->phase == PEER_UP && other->endpoint == p->endpoint &&
-		    memcmp(other->hello.instance, p->hello.instance, 16) == 0)
-			peer_drop(c, i);
-	}
-}
-
-/* splitmix64: ids that differ between processes (by seed) and sessions (by count). */
-static uint64_t new_session(struct link_core *c)
-{
-	uint64_t z = c->config.seed + ++c->session_counter * 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	z ^= z >> 31;
-	return z ? z : 1;
-}
-
-/* Why this hello cannot become a session, CODE_NONE if it can. */
-static enum message_code refusal(struct link_core *c, const struct peer *p,
-				 const struct message_hello *hello, char *text, size_t size)
-{
-	enum message_role right = peer_upstream(c, p) ? ROLE_SENDER : ROLE_RECEIVER;
-
-	if (hello->version != WIRE_VERSION) {
-		snprintf(text, size, "%s speaks version %d of the protocol, %s version %u",
-			 c->config.self.stage, WIRE_VERSION, hello->stage, hello->version);
-		return CODE_VERSION;
-	}
-	if (hello->role != right) {
-		snprintf(text, size, "%s and %s both %s frames here", c->config.self.stage,
-			 hello->stage, right == ROLE_SENDER ? "receive" : "send");
-		return CODE_ROLE;
-	}
-	if (right == ROLE_RECEIVER && send_wants(c, hello, text, size) < 0)
-		return CODE_WANTS;
-	return CODE_NONE;
-}
-
-static void on_hello(struct link_core *c, int peer, const struct message *m)
-{
-	struct peer *p = c->peer[peer];
-	struct message answer = { .kind = MESSAGE_WELCOME, .as.hello = c->config.self };
-	char text[WIRE_TEXT_MAX] = "";
-
-	if (peer_connects(c, p)) {
-		reject(c, peer, 0, CODE_ROLE, "both sides of this address connect, neither binds");
-		return;
-	}
-	session_over(c, peer);
-	enum message_code code = refusal(c, p, &m->as.hello, text, sizeof text);
-	if (code != CODE_NONE) {
-		core_note(c, 0, "refused %s (%s): %s", m->as.hello.stage, m->as.hello.worker, text);
-		reject(c, peer, 0, code, text);
-		return;
-	}
-	if (c->finished || (c->leaving && c->closing)) {
-		reject(c, peer, 0, CODE_BUSY, "this stage is ending");
-		return;
-	}
-	p->hello = m->as.hello;
-	forget_former(c, peer);
-	p->session = new_session(c);
-	answer.as.hello.role = peer_upstream(c, p) ? ROLE_RECEIVER : ROLE_SENDER;
-	core_say(c, peer, &answer);
-	session_begins(c, peer);
-}
-
-static void on_welcome(struct link_core *c, int peer, const struct message *m)
-{
-	struct peer *p = c->peer[peer];
-	char text[WIRE_TEXT_MAX] = "";
-
-	if (!peer_connects(c, p) || m->session == p->session || m->session == 0 ||
-	    (p->phase != PEER_HELLO && p->phase != PEER_UP)) {
-		c->counts.ignored++;
-		return;
-	}
-	session_over(c, peer);
-	p->hello = m->as.hello;
-	p->session = m->session;
-	enum message_code code = refusal(c, p, &m->as.hello, text, sizeof text);
-	if (code != CODE_NONE) {
-		core_note(c, 0, "refused %s (%s): %s", m->as.hello.stage, m->as.hello.worker, text);
-		core_bye(c, peer, code, text);
-		p->session = 0;
-		p->phase = PEER_CLOSED;
-		return;
-	}
-	session_begins(c, peer);
-}
-
-static void on_reject(struct link_core *c, int peer, const struct message *m)
-{
-	struct peer *p = c->peer[peer];
-
-	if (!peer_connects(c, p) && m->code != CODE_SESSION) {
-		c->counts.ignored++;
-		return;
-	}
-	switch (m->code) {
-	case CODE_SESSION:
-		if (m->session == 0 || m->session != p->session) {
-			c->counts.ignored++;
-			return;
-		}
-		session_over(c, peer);
-		if (peer_connects(c, p))
-			say_hello(c, peer);
-		return;
-	case CODE_BUSY: /* said again when the wait for WELCOME is over */
-		core_note(c, 1, "%s", m->as.text);
-		return;
-	default:
-		if (p->phase != PEER_HELLO)
-			c->counts.ignored++;
-		else
-			core_break(c, EX_DATAERR, "refused: %s",
-				   m->as.text[0] ? m->as.text : "no reason given");
-	}
-}
-
-static void on_bye(struct link_core *c, int peer, const struct message *m)
-{
-	struct peer *p = c->peer[peer];
-
-	if (m->code == CODE_WANTS || m->code == CODE_VERSION || m->code == CODE_ROLE) {
-		core_break(c, EX_DATAERR, "refused: %s", m->as.ranges.text);
-		return;
-	}
-	if (peer_upstream(c, p)) {
-		p->leaving = p->leaving || m->code == CODE_LEAVING;
-		if (m->code == CODE_DONE) {
-			/* The source has heard of the end: that settles it for all. */
-			p->parted = true;
-			c->endpoint[p->endpoint].lost_ended_at = 0;
-		}
-	} else {
-		send_bye(c, peer, m);
-	}
-}
-
 /* --- events ----------------------------------------------------------------------------------- */
-
-/* A process that was stopped or starved finds everybody silent: that was it, not they. It shows by
- * a timer that is long overdue. */
-static void wake_up(struct link_core *c, int64_t now)
-{
-	int64_t gap = now - c->now;
-
-	if (gap > 2 * beat(c) && link_core_next(c) < now - 2 * beat(c)) {
-		c->woke_at = now;
-		for (int i = 0; i < c->peer_count; i++) {
-			c->peer[i]->heard += gap;
-			c->peer[i]->hello_at += gap;
-		}
-	}
-	if (gap > 0)
-		c->now = now;
-}
 
 void link_core_connected(struct link_core *c, int peer, int64_t now)
 {
 	struct peer *p = peer_at(c, peer);
 
-	wake_up(c, now);
+	core_wake(c, now);
 	if (p && peer_connects(c, p) && (p->phase == PEER_NEW || p->phase == PEER_HELLO))
-		say_hello(c, peer);
+		session_ask(c, peer);
 }
 
 void link_core_gone(struct link_core *c, int peer, int64_t now)
 {
 	struct peer *p = peer_at(c, peer);
 
-	wake_up(c, now);
+	core_wake(c, now);
 	if (!p || p->phase == PEER_CLOSED)
 		return;
 	if (peer_live(p))
@@ -485,14 +210,14 @@ void link_core_gone(struct link_core *c, int peer, int64_t now)
 			  p->hello.worker);
 	p->broke = true;
 	/* Just awake: they broke off because of our silence, not because they died. */
-	p->died = c->woke_at == 0 || c->now - c->woke_at > 4 * beat(c);
-	peer_drop(c, peer);
+	p->died = c->woke_at == 0 || c->now - c->woke_at > 4 * core_beat(c);
+	session_drop(c, peer);
 	p->broke = p->died = false;
 	send_dispatch(c);
 	end_step(c);
 }
 
-static void fill_state(const struct link_core *c, struct message_state *state)
+void core_state(const struct link_core *c, struct message_state *state)
 {
 	const char *word = c->closing ? "draining"
 			   : c->held  ? "busy"
@@ -552,12 +277,12 @@ static void on_session_message(struct link_core *c, int peer, struct message *m)
 	case MESSAGE_PING:
 	case MESSAGE_PONG:
 		note_state(c, p, m);
-		fill_state(c, &answer.as.state);
+		core_state(c, &answer.as.state);
 		if (m->kind == MESSAGE_PING)
 			core_say(c, peer, &answer);
 		return;
 	case MESSAGE_BYE:
-		on_bye(c, peer, m);
+		session_on_bye(c, peer, m);
 		return;
 	default:
 		return;
@@ -573,22 +298,22 @@ static void on_stranger(struct link_core *c, int peer, const struct message *m)
 	if (m->kind == MESSAGE_BYE || m->session == 0 || m->session == p->told_unknown)
 		return;
 	p->told_unknown = m->session;
-	reject(c, peer, m->session, CODE_SESSION, "");
+	session_reject(c, peer, m->session, CODE_SESSION, "");
 }
 
 void link_core_message(struct link_core *c, int peer, struct message *m, int64_t now)
 {
 	struct peer *p = peer_at(c, peer);
 
-	wake_up(c, now);
+	core_wake(c, now);
 	if (!p || p->phase == PEER_IGNORED || p->phase == PEER_CLOSED || c->broken)
 		return;
 	if (m->kind == MESSAGE_HELLO)
-		on_hello(c, peer, m);
+		session_on_hello(c, peer, m);
 	else if (m->kind == MESSAGE_WELCOME)
-		on_welcome(c, peer, m);
+		session_on_welcome(c, peer, m);
 	else if (m->kind == MESSAGE_REJECT)
-		on_reject(c, peer, m);
+		session_on_reject(c, peer, m);
 	else if (m->kind == MESSAGE_UNKNOWN)
 		p->heard = m->session == p->session ? c->now : p->heard;
 	else if (p->phase == PEER_UP && m->session == p->session)
@@ -603,13 +328,13 @@ void link_core_malformed(struct link_core *c, int peer, const char *why, int64_t
 {
 	struct peer *p = peer_at(c, peer);
 
-	wake_up(c, now);
+	core_wake(c, now);
 	c->counts.malformed++;
 	if (!p || p->phase == PEER_IGNORED || p->phase == PEER_CLOSED)
 		return;
 	if (p->malformed++ == 0) {
 		core_note(c, 0, "a message cannot be used: %s", why);
-		reject(c, peer, p->session, CODE_BAD, why);
+		session_reject(c, peer, p->session, CODE_BAD, why);
 	}
 	if (p->malformed < LINK_CORE_MALFORMED_MAX)
 		return;
@@ -618,114 +343,4 @@ void link_core_malformed(struct link_core *c, int peer, const char *why, int64_t
 	p->phase = PEER_IGNORED;
 	send_dispatch(c);
 	end_step(c);
-}
-
-/* --- time ------------------------------------------------------------------------------------- */
-
-/* When has this peer to be looked after next? */
-static int64_t peer_due(const struct link_core *c, const struct peer *p)
-{
-	int64_t ping = p->said + beat(c), dead = p->heard + 4 * beat_of(c, p),
-		suspect = p->heard + 2 * beat_of(c, p) + 1;
-
-	switch (p->phase) {
-	case PEER_UP:
-		if (suspect > c->now && suspect < dead)
-			dead = suspect;
-		return ping < dead ? ping : dead;
-	case PEER_HELLO:
-		return p->hello_at + 2 * beat(c);
-	case PEER_NEW:
-		return peer_connects(c, p) ? INT64_MAX : p->heard + 4 * beat(c);
-	default:
-		return INT64_MAX;
-	}
-}
-
-static void peer_tick(struct link_core *c, int peer)
-{
-	struct peer *p = c->peer[peer];
-	struct message ping = { .kind = MESSAGE_PING };
-
-	switch (p->phase) {
-	case PEER_UP:
-		if (c->now - p->heard >= 4 * beat_of(c, p)) {
-			core_note(c, 0, "%s (%s) is silent: taken for dead", p->hello.stage,
-				  p->hello.worker);
-			c->counts.dead++;
-			peer_drop(c, peer);
-		} else if (c->now - p->said >= beat(c)) {
-			fill_state(c, &ping.as.state);
-			core_say(c, peer, &ping);
-		}
-		return;
-	case PEER_HELLO:
-		/* No answer: whoever is there may have lost it, or its queue holds it still. */
-		if (c->now - p->hello_at >= 2 * beat(c)) {
-			session_over(c, peer);
-			p->phase = PEER_NEW;
-			c->do_->reset(c->context, peer);
-		}
-		return;
-	case PEER_NEW:
-		if (!peer_connects(c, p) && c->now - p->heard >= 4 * beat(c))
-			peer_drop(c, peer);
-		return;
-	default:
-		return;
-	}
-}
-
-void link_core_tick(struct link_core *c, int64_t now)
-{
-	wake_up(c, now);
-	for (int i = 0; i < c->peer_count; i++)
-		peer_tick(c, i);
-	send_dispatch(c);
-	end_step(c);
-}
-
-int64_t link_core_next(const struct link_core *c)
-{
-	int64_t next = end_next(c);
-
-	for (int i = 0; i < c->peer_count; i++) {
-		int64_t due = peer_due(c, c->peer[i]);
-		next = due < next ? due : next;
-	}
-	return next;
-}
-
-void link_core_probe(struct link_core *c, int endpoint, int64_t now)
-{
-	struct message ping = { .kind = MESSAGE_PING };
-
-	wake_up(c, now);
-	for (int i = 0; i < c->peer_count; i++)
-		if (peer_live(c->peer[i]) && c->peer[i]->endpoint == endpoint) {
-			fill_state(c, &ping.as.state);
-			core_say(c, i, &ping);
-		}
-}
-
-void link_core_flush(struct link_core *c, int64_t now)
-{
-	wake_up(c, now);
-	for (int i = 0; i < c->peer_count; i++)
-		if (peer_live(c->peer[i]) && peer_upstream(c, c->peer[i]))
-			receive_flush(c, i);
-}
-
-void link_core_count(const struct link_core *c, struct link_core_counts *counts)
-{
-	*counts = c->counts;
-	counts->held = c->held_count;
-	counts->pending = c->pending.count;
-	counts->unacked = c->unacked;
-	counts->retained_bytes = c->retained_bytes;
-	for (int i = 0; i < c->peer_count; i++)
-		if (peer_live(c->peer[i])) {
-			counts->up_peers += peer_upstream(c, c->peer[i]);
-			counts->down_peers += !peer_upstream(c, c->peer[i]);
-		}
 }

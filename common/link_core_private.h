@@ -1,5 +1,4 @@
-/* Inside of link_core: shared by link_core.c (peers, sessions, time), link_send.c (downstream),
- * link_receive.c (upstream) and link_end.c (totals, end of stream). */
+/* Inside of link_core: what its files share. */
 #ifndef COMMON_LINK_CORE_PRIVATE_H
 #define COMMON_LINK_CORE_PRIVATE_H
 
@@ -150,8 +149,24 @@ void core_note(struct link_core *c, int severity, const char *format, ...)
 void core_break(struct link_core *c, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void core_bye(struct link_core *c, int peer, enum message_code code, const char *text);
+int64_t core_beat(const struct link_core *c);
+void core_state(const struct link_core *c, struct message_state *state); /* for PING, PONG */
+bool peer_connects(const struct link_core *c, const struct peer *p);
+
+/* --- link_time.c */
+void core_wake(struct link_core *c, int64_t now); /* each event begins with it */
+
+/* --- link_session.c */
 void session_over(struct link_core *c, int peer);    /* frames go back, nothing is said */
 void session_restart(struct link_core *c, int peer); /* something is missing: begin again */
+void session_drop(struct link_core *c, int peer);    /* the peer is gone, or as good as gone */
+void session_ask(struct link_core *c, int peer);     /* HELLO */
+void session_reject(struct link_core *c, int peer, uint64_t session, enum message_code code,
+		    const char *text);
+void session_on_hello(struct link_core *c, int peer, const struct message *m);
+void session_on_welcome(struct link_core *c, int peer, const struct message *m);
+void session_on_reject(struct link_core *c, int peer, const struct message *m);
+void session_on_bye(struct link_core *c, int peer, const struct message *m);
 
 /* --- link_send.c */
 void send_up(struct link_core *c, int peer); /* a downstream session begins */
@@ -160,8 +175,10 @@ void send_dispatch(struct link_core *c);
 void send_parcel(struct link_core *c, struct frame *f, bool dropped, uint64_t last);
 void send_message(struct link_core *c, int peer, const struct message *m);
 void send_bye(struct link_core *c, int peer, const struct message *m);
-int send_wants(struct link_core *c, const struct message_hello *hello, char *text, size_t size);
 void send_free(struct link_core *c);
+
+/* --- link_wants.c: 0, or -1 and a sentence with both wants */
+int wants_agree_on(struct link_core *c, const struct message_hello *hello, char *text, size_t size);
 
 /* --- link_receive.c */
 void receive_up(struct link_core *c, int peer);
@@ -171,11 +188,15 @@ void receive_ack(struct link_core *c, struct delivery *d); /* and frees it */
 void receive_flush(struct link_core *c, int peer);
 void receive_session_over(struct link_core *c, int peer);
 
+/* --- link_totals.c */
+void totals_merge(struct link_core *c, const struct message_total *said);
+void totals_note_sent(struct link_core *c, const struct frame *f, bool dropped, uint64_t last);
+bool totals_cover(const struct link_core *c, const char *source, uint64_t run, uint64_t seq);
+bool totals_all_ended(const struct link_core *c);
+
 /* --- link_end.c */
 void end_eos(struct link_core *c, int peer, const struct message *m);
 void end_eos_ack(struct link_core *c, struct peer *p, const struct message *m);
-void end_note_sent(struct link_core *c, const struct frame *f, bool dropped, uint64_t last);
-bool end_covers(const struct link_core *c, const char *source, uint64_t run, uint64_t seq);
 void end_step(struct link_core *c); /* whatever has become possible */
 int64_t end_next(const struct link_core *c);
 

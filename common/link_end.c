@@ -1,112 +1,9 @@
-/* Totals and the end of the stream. Each stage keeps a table of what is known of every (source,
- * run) and tells its downstreams what is new in it; each change has a version, and what a
- * downstream has confirmed is a version too. */
+/* The end of the stream: who has ended, who has been told, who must wait for whom. */
 #include "common/link_core_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- the table ---------------------------------------------------------------------------------- */
-
-static int total_find(const struct link_core *c, const char *source, uint64_t run)
-{
-	for (int k = 0; k < c->total_count; k++) {
-		int i = (c->last_total + k) % c->total_count;
-		const struct message_total *t = &c->total[i].is;
-		if (t->run == run && strcmp(t->source, source) == 0)
-			return i;
-	}
-	return -1;
-}
-
-/* The row of (source, run), made if need be; NULL: no memory, or a peer that invents sources. */
-static struct total *total_of(struct link_core *c, const char *source, uint64_t run)
-{
-	int i = total_find(c, source, run);
-
-	if (i >= 0) {
-		c->last_total = i;
-		return &c->total[i];
-	}
-	if (c->total_count == c->total_capacity) {
-		int capacity = c->total_capacity ? 2 * c->total_capacity : 16;
-		struct total *more = realloc(c->total, (size_t)capacity * sizeof *more);
-		if (!more || capacity > TOTALS_MAX) {
-			c->total = more ? more : c->total;
-			core_break(c, EX_TEMPFAIL, "more than %d sources", c->total_count);
-			return NULL;
-		}
-		c->total = more;
-		c->total_capacity = capacity;
-	}
-	struct total *t = &c->total[c->total_count++];
-	*t = (struct total){ .is.run = run };
-	snprintf(t->is.source, sizeof t->is.source, "%s", source);
-	return t;
-}
-
-bool end_covers(const struct link_core *c, const char *source, uint64_t run, uint64_t seq)
-{
-	int i = c->total_count ? total_find(c, source, run) : -1;
-	const struct message_total *t = i >= 0 ? &c->total[i].is : NULL;
-
-	return t && t->ended && seq >= t->first && seq - t->first < t->emitted;
-}
-
-/* What a source emits, it counts here. */
-void end_note_sent(struct link_core *c, const struct frame *f, bool dropped, uint64_t last)
-{
-	struct total *t = total_of(c, f->source, f->run);
-	uint64_t end = dropped ? last : f->seq;
-
-	if (!t)
-		return;
-	if (!t->own || t->is.emitted == 0) {
-		t->own = true;
-		t->is.first = f->seq;
-	}
-	if (f->seq < t->is.first) {
-		t->is.emitted += t->is.first - f->seq;
-		t->is.first = f->seq;
-	}
-	if (end - t->is.first + 1 > t->is.emitted)
-		t->is.emitted = end - t->is.first + 1;
-	if (dropped)
-		t->is.dropped += last - f->seq + 1;
-}
-
-void link_core_announce(struct link_core *c, const char *source, uint64_t run, uint64_t total)
-{
-	struct total *t = total_of(c, source, run);
-
-	if (!t)
-		return;
-	t->own = true;
-	t->is.expected = total;
-	t->version = ++c->version;
-	end_step(c);
-}
-
-static bool same(const struct message_total *a, const struct message_total *b)
-{
-	return a->ended == b->ended && a->first == b->first && a->emitted == b->emitted &&
-	       a->dropped == b->dropped && a->dead == b->dead && a->expected == b->expected;
-}
-
-/* A later session's word replaces an earlier one's, but what has ended stays ended. */
-static void merge(struct link_core *c, const struct message_total *said)
-{
-	struct total *t = total_of(c, said->source, said->run);
-
-	if (!t || (t->is.ended && !said->ended))
-		return;
-	if (t->version && same(&t->is, said))
-		return;
-	t->is = *said;
-	t->version = ++c->version;
-	c->do_->total(c->context, said);
-}
 
 /* --- in from upstream --------------------------------------------------------------------------- */
 
@@ -116,7 +13,7 @@ void end_eos(struct link_core *c, int peer, const struct message *m)
 	const struct message_eos *eos = &m->as.eos;
 
 	for (int i = 0; i < eos->count; i++)
-		merge(c, &eos->total[i]);
+		totals_merge(c, &eos->total[i]);
 	if (eos->more)
 		return;
 	p->eos_id = eos->id;
@@ -146,16 +43,6 @@ static bool is_leftover(const struct link_core *c, int64_t idle_at)
 	return idle_at && c->ended_at && c->now - since >= c->config.grace_ns;
 }
 
-/* Is every source that we have heard of at its end, and so all of it durable? Then nothing is
- * missed for the lack of an upstream that has died. */
-static bool all_ended(const struct link_core *c)
-{
-	for (int i = 0; i < c->total_count; i++)
-		if (!c->total[i].is.ended)
-			return false;
-	return c->total_count > 0;
-}
-
 static bool endpoint_over(struct link_core *c, int e)
 {
 	struct endpoint *at = &c->endpoint[e];
@@ -165,7 +52,7 @@ static bool endpoint_over(struct link_core *c, int e)
 		lonely(c, &at->idle_at, !peer_live(p));
 		if (p->phase == PEER_CLOSED || p->ended)
 			return true;
-		if (!peer_live(p) && at->seen && c->ended_at && all_ended(c))
+		if (!peer_live(p) && at->seen && c->ended_at && totals_all_ended(c))
 			return true;
 		return is_leftover(c, peer_live(p) ? p->idle_at : at->idle_at);
 	}
@@ -175,8 +62,8 @@ static bool endpoint_over(struct link_core *c, int e)
 		    !is_leftover(c, p->idle_at))
 			return false;
 	}
-	return at->ended &&
-	       (at->lost_at == 0 || all_ended(c) || c->now - at->lost_at >= c->config.grace_ns);
+	return at->ended && (at->lost_at == 0 || totals_all_ended(c) ||
+			     c->now - at->lost_at >= c->config.grace_ns);
 }
 
 static void look_at_input(struct link_core *c)
@@ -192,7 +79,7 @@ static void look_at_input(struct link_core *c)
 		}
 	if (open > 0)
 		return;
-	if (!c->ended_at && !all_ended(c)) {
+	if (!c->ended_at && !totals_all_ended(c)) {
 		core_break(c, EX_TEMPFAIL, "%s",
 			   known ? "the stage upstream is gone before the end of its stream"
 				 : "the stage upstream ended without giving its address");

@@ -212,7 +212,7 @@ void receive_frame(struct link_core *c, int peer, struct message *m)
 		return;
 	c->counts.in++;
 	adapt_window(c, f->payload ? f->payload->size : 0);
-	if (end_covers(c, f->source, f->run, f->seq)) {
+	if (totals_cover(c, f->source, f->run, f->seq)) {
 		c->counts.duplicates++;
 		p->released++;
 		ack_seq(c, peer, m->link_seq);
