@@ -23,9 +23,9 @@ command -v ffmpeg >/dev/null || {
 . "$(dirname "$0")/programs.sh"
 source=$1 model=$2 out=${3:-results.db} frames=${4:-}
 
-# How ffmpeg is to open the source. -nostdin: it must not eat the terminal's keys.
+# How ffmpeg is to open the source. -re: no faster than a camera would.
 case $source in
-test) open=(-f lavfi -i "testsrc=size=320x240:rate=25") ;;
+test) open=(-re -f lavfi -i "testsrc=size=320x240:rate=25") ;;
 rtsp://*) open=(-rtsp_transport tcp -i "$source") ;; # tcp: late rather than torn pictures
 /dev/video*) open=(-f v4l2 -i "$source") ;;
 *) open=(-i "$source") ;;
@@ -33,7 +33,11 @@ esac
 [ -z "${FPS:-}" ] || open+=(-vf "fps=$FPS")
 [ -z "$frames" ] || open+=(-frames:v "$frames")
 
-# PPM pictures one after the other on a pipe: raw pixels, nothing is compressed on the way, and no
+# -nostdin: it must not eat the terminal's keys. PPM pictures one after the other on a pipe: raw pixels, nothing is compressed on the way, and no
 # matrix or range is left to guess, because ffmpeg has already made RGB of the camera's YUV.
-ffmpeg -nostdin -loglevel error "${open[@]}" -f image2pipe -c:v ppm - |
+# ffmpeg's 255 means that it was told to stop, as by Ctrl-C, which is how a live source ends.
+{
+	trap : TERM
+	ffmpeg -nostdin -loglevel error "${open[@]}" -f image2pipe -c:v ppm - || [ $? -eq 255 ]
+} |
 	capture - --name "${NAME:-camera}" | preprocess | infer -m "$model" | sink "$out"

@@ -102,6 +102,16 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	[ "$(rows film.db)" -eq 15 ]
 }
 
+@test "04 ends in order when it is told to stop" {
+	command -v ffmpeg >/dev/null || skip "no ffmpeg"
+	FPS=10 start script setsid "$TOP/pipelines/04-ffmpeg-camera.sh" test "$model" "$db"
+	wait_until 30 at_least "$db" 20
+	kill -TERM -- "-$script"
+	wait_until 30 gone "$script"
+	wait "$script"
+	sink --audit "$db"
+}
+
 @test "04 fails when the camera does" {
 	command -v ffmpeg >/dev/null || skip "no ffmpeg"
 	run "$TOP/pipelines/04-ffmpeg-camera.sh" no-such-film.mp4 "$model" "$db"
