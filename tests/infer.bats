@@ -159,3 +159,49 @@ sys.stdout.buffer.write(b''.join(struct.pack('<f', (i * 2654435761 % 1000) / 500
 	run -64 --separate-stderr infer -m "$DATA/models/mobilenet_v1_0.25_128/model.onnx" --batch 4 </dev/null
 	[[ "$stderr" == *"--batch 4"* ]]
 }
+
+# line OPTION…: seq and scores of forty pictures, in order, with these options of infer.
+line() {
+	capture pictures | preprocess --recipe "$RECIPE" | infer -m "$MODEL" "$@" | sink -q rows.jsonl 2>err ||
+		return
+	jq -r '[.seq, (.scores | map(tostring) | join(" "))] | @tsv' rows.jsonl | sort -n
+	rm rows.jsonl
+}
+
+@test "a picture's scores are the same whatever the batch, the workers, the threads" {
+	need_data images/xsdd models/winml_cifar10_cnn
+	MODEL=$DATA/models/winml_cifar10_cnn/model.onnx
+	RECIPE='resize=stretch:32x32;interp=bilinear;antialias=1;color=rgb;scale=1/255'
+	RECIPE="$RECIPE;mean=0.5,0.5,0.5;std=0.5,0.5,0.5;layout=nchw;dtype=f32"
+	mkdir pictures
+	find "$DATA/images/xsdd" -name '*.png' | LC_ALL=C sort | head -40 | xargs -I{} cp {} pictures
+	line >alone
+	[ "$(wc -l <alone)" -eq 40 ]
+	[ "$(cut -f2 alone | sort -u | wc -l)" -gt 20 ]
+	local batch
+	for batch in 2 3 8; do
+		line --batch $batch --batch-wait 20ms >together
+		cmp alone together
+	done
+	line -j 3 >workers
+	cmp alone workers
+	line -t 2 --batch 4 >threads
+	cmp alone threads
+}
+
+@test "results name label, score, model and what computed them" {
+	need_data images/xsdd models/xsdd_plain
+	mkdir pictures
+	find "$DATA/images/xsdd" -name '*.png' | LC_ALL=C sort | head -3 | xargs -I{} cp {} pictures
+	RECIPE=$(sed -n 's/^recipe: //p' "$DATA/models/xsdd_plain/README.txt")
+	cp "$DATA/models/xsdd_plain/model.onnx" steel.onnx
+	printf 'a\nb\nc\nd\ne\nf\ng|h\n' >labels.txt
+	capture pictures | preprocess | infer -m steel.onnx --recipe "$RECIPE" --labels labels.txt --top 3 |
+		sink -q rows.jsonl
+	[ "$(wc -l <rows.jsonl)" -eq 3 ]
+	[ "$(jq -r .model_sha256 rows.jsonl | sort -u)" = "$(sha256sum <steel.onnx | cut -d' ' -f1)" ]
+	[ "$(jq -r .model rows.jsonl | sort -u)" = steel ]
+	jq -e '.kernels | startswith("native")' rows.jsonl
+	jq -e '.label | test("^[a-g]")' rows.jsonl
+	jq -es 'all(.[]; .score == (.scores | max))' rows.jsonl
+}
