@@ -87,6 +87,17 @@ is_empty() {
 	[ "$(rows x.db)" -eq 4 ]
 }
 
+@test "what ffmpeg writes to a pipe is read, in every format of it" {
+	command -v ffmpeg >/dev/null || skip "ffmpeg is not installed"
+	local format
+	for format in ppm pam png mjpeg bmp "png -pix_fmt gray16be"; do
+		# shellcheck disable=SC2086  # words are options
+		ffmpeg -nostdin -loglevel error -f lavfi -i testsrc=size=64x48:rate=25 -frames:v 5 -f image2pipe -c:v $format - |
+			capture - --name cam1 | sink x.jsonl -q
+	done
+	[ "$(jq -c '[.verdict, .meta.width, .meta.height]' x.jsonl | sort | uniq -c | sed 's/^ *//')" = '30 [null,64,48]' ]
+}
+
 @test "a picture on standard input is sent when it is whole, not when the next one comes" {
 	ppm a.ppm
 	mkfifo camera pipe

@@ -122,6 +122,42 @@ refuses() { # refuses FILE WORDS…: an error line that holds the words
 	refuses none.ppm 'sides must be'
 }
 
+# scans FILE COUNT: a sound progressive JPEG of 2048x2048 pixels in a few kilobytes, whose every scan makes the
+# decoder go through all of it.
+scans() {
+	"$PYTHON" - "$@" <<-'END'
+		import sys
+
+		def segment(marker, body):
+		    return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
+
+		def table(kind, codes):
+		    counts = bytes(len(codes.get(n, b"")) for n in range(1, 17))
+		    return segment(0xC4, bytes([kind]) + counts + b"".join(codes[n] for n in sorted(codes)))
+
+		side = (2048).to_bytes(2, "big")
+		data = b"\xff\xd8" + segment(0xDB, bytes([0]) + bytes([1] * 64))
+		data += segment(0xC2, bytes([8]) + side * 2 + bytes([1, 1, 0x11, 0]))
+		data += table(0x00, {1: b"\0"}) + table(0x10, {1: b"\xe0", 2: b"\x10"})
+		data += segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + bytes(256 * 256 // 8)
+		# two runs of 32767 empty blocks, one of 2
+		bits = ("0" + "1" * 14) * 2 + "10" + "0"
+		bits += "1" * (-len(bits) % 8)
+		scan = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+		for i in range(int(sys.argv[2])):
+		    data += segment(0xDA, bytes([1, 1, 0, i % 63 + 1, i % 63 + 1, 0])) + scan
+		open(sys.argv[1], "wb").write(data + b"\xff\xd9")
+	END
+}
+
+@test "a progressive JPEG with hundreds of scans is refused" {
+	scans few.jpg 20
+	run "$decode" few.jpg
+	[[ "$output" == *$'\t'2048x2048$'\t'1$'\t'u8$'\t'* ]]
+	scans many.jpg 5000
+	refuses many.jpg 'scans are too many'
+}
+
 @test "a Netpbm picture with samples above maxval, a bad header or a second picture is refused" {
 	printf 'P5 2 1 100\nde' >above.pgm
 	printf 'P2 2 1 9 3 12\n' >above2.pgm
