@@ -80,6 +80,7 @@ int check_source_end(int pid, struct err *e)
 {
 	int status;
 
+	close(0); /* if we never connected, it must not wait for us */
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return err_code(e, EX_OSERR, "capture: %s", strerror(errno));
@@ -184,12 +185,17 @@ static void compare(struct differences *d, const struct frame *f, enum recipe_la
 			}
 }
 
+static const char *name_of(const struct frame *f)
+{
+	const char *path = frame_text(f, "path");
+
+	return path ? path : f->source;
+}
+
 static void tell(const struct frame *f, const struct differences *d, double tolerance)
 {
-	const char *image = frame_text(f, "image");
-
 	printf("%s: maximal difference %.9g, mean difference %.9g, %zu of %zu values differ",
-	       image ? image : f->source, d->most, d->sum / (double)d->count, d->unequal, d->count);
+	       name_of(f), d->most, d->sum / (double)d->count, d->unequal, d->count);
 	if (d->unequal)
 		printf(", most at channel %lld, row %lld, column %lld", (long long)d->at[0],
 		       (long long)d->at[1], (long long)d->at[2]);
@@ -206,15 +212,15 @@ static int check_frame(struct prep *prep, const struct recipe *r, const struct n
 	if (f->status != FRAME_OK)
 		return err_set(e, "%s", f->reason);
 	if (prep_apply(prep, f, e) < 0)
-		return -1;
+		return err_at(e, "%s", name_of(f));
 	bool planar = r->layout == LAYOUT_NCHW;
 	const int64_t sides[3] = { f->shape[planar ? 1 : 3], f->shape[planar ? 2 : 1],
 				   f->shape[planar ? 3 : 2] };
 	if (view_of(&v, ref, sides, r->layout, e) < 0)
-		return -1;
+		return err_at(e, "%s", name_of(f));
 	if (part >= v.parts)
-		return err_set(e, "the reference holds %zu picture%s, this is one more", v.parts,
-			       v.parts == 1 ? "" : "s");
+		return err_set(e, "%s: the reference holds %zu picture%s, this is one more",
+			       name_of(f), v.parts, v.parts == 1 ? "" : "s");
 	compare(&d, f, r->layout, ref, &v, part * (ref->count / v.parts), sides);
 	tell(f, &d, tolerance);
 	return d.most > tolerance;
@@ -225,13 +231,14 @@ int check_run(struct stage *s, const struct recipe *r, const struct npy *ref, do
 {
 	struct prep *prep = prep_new(r, NULL);
 	struct frame *f;
+	struct err more; /* the first mistake is the one that is told */
 	size_t part = 0;
 	int got, worst = 0;
 
 	if (!prep)
 		return err_code(e, EX_TEMPFAIL, "no memory");
 	while ((got = stage_next(s, &f)) == 1) {
-		int result = check_frame(prep, r, ref, f, part++, tolerance, e);
+		int result = check_frame(prep, r, ref, f, part++, tolerance, worst < 0 ? &more : e);
 		stage_done(s, &f);
 		if (result != 0)
 			worst = worst < 0 ? worst : result;

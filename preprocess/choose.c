@@ -29,8 +29,12 @@ static int take_base(struct recipe *r, const struct choice *c, const char *wante
 		return recipe_merge(r, c->recipe, e);
 	if (c->config)
 		return from_config(r, c->config, e);
-	if (wanted && *wanted)
-		return recipe_merge(r, wanted, e) < 0 ? err_at(e, "what the model wants") : 0;
+	if (wanted && *wanted) {
+		if (recipe_merge(r, wanted, e) == 0)
+			return 0;
+		e->code = EX_DATAERR;
+		return err_at(e, "what the model wants");
+	}
 	if (!c->preset)
 		return no_recipe(e);
 	if (!recipe_preset(c->preset))

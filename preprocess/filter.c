@@ -140,6 +140,7 @@ int filter_plan(struct filter *f, const struct extent *of, enum recipe_interp in
 		double scale = (double)(of->box1 - of->box0) / of->full;
 		double stretch = scale < 1 ? 1 : scale;
 		int stride = (int)ceil(kernels[interp].support * stretch) * 2 + 1;
+		stride = stride < of->size ? stride : of->size;
 		if (reserve(f, of->count, stride, e) < 0) {
 			filter_free(f);
 			return -1;

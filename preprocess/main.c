@@ -115,7 +115,8 @@ static int check(struct stage **stage)
 	if (result < 0)
 		log_error("%s", e.text);
 	int code = stage_close(stage, result < 0 ? e.code : result);
-	if (pid && check_source_end(pid, &e) < 0 && code == 0)
+	/* What capture could not do is why nothing came. */
+	if (pid && check_source_end(pid, &e) < 0 && (code == 0 || code == EX_TEMPFAIL))
 		code = e.code;
 	return code;
 }

@@ -318,11 +318,11 @@ np.save('both.npy', np.stack([np.asarray(Image.open(n + '.png').resize((20, 10),
 	fails 66 nowhere.npy --recipe "$SMALL" --check nowhere.npy a.png
 	echo nonsense >broken.npy
 	fails 65 "broken.npy: it is not an .npy file" --recipe "$SMALL" --check broken.npy a.png
+	fails 66 nowhere.png --recipe "$SMALL" --check ref.npy nowhere.png
 	fails 64 "--check needs the IMAGE" --recipe "$SMALL" --check ref.npy
-	reference ref a.png "np.zeros((1, 10, 20), np.float32)"
+	reference ref a.png "np.zeros((1, 1, 10, 20), np.float32)"
 	echo nonsense >broken.png
-	run --separate-stderr preprocess --recipe "$SMALL" --check ref.npy broken.png
-	[ "$status" -ne 0 ]
-	[ "$status" -ne 1 ]
-	[[ "$stderr" == *broken.png* ]] || [[ "$stderr" == *"not a"* ]]
+	fails 65 broken.png --recipe "$SMALL" --check ref.npy broken.png
+	run -65 preprocess --recipe "$SMALL" --check ref.npy a.png b.png
+	[[ "$output" == *"b.png: the reference holds 1 picture, this is one more"* ]]
 }

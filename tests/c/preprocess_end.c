@@ -3,7 +3,7 @@
  *
  *     preprocess_end ROWS [--wants RECIPE] [--dtype T] [--shape N,C,H,W]
  *
- * One line a frame: seq, ok or error, type and shape, SHA-256 of the payload, recipe_sha256, image,
+ * One line a frame: seq, ok or error, type and shape, SHA-256 of the payload, recipe_sha256, path,
  * reason; tabs between. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,7 +60,7 @@ static void write_down(FILE *out, const struct frame *f)
 		dtype_name(f->dtype));
 	for (int i = 0; i < f->rank; i++)
 		fprintf(out, "%s%" PRId64, i ? "x" : " ", f->shape[i]);
-	fprintf(out, "\t%s\t%s\t%s\t%s\n", hex, text(f, "recipe_sha256"), text(f, "image"),
+	fprintf(out, "\t%s\t%s\t%s\t%s\n", hex, text(f, "recipe_sha256"), text(f, "path"),
 		f->reason);
 	fflush(out);
 }
