@@ -5,220 +5,31 @@
  * broken connections at once (a killed neighbour is noticed in milliseconds, not by its silence):
  * for a DEALER that is its one peer; for a ROUTER it is not said which, so all are written to, and
  * ZMQ_ROUTER_MANDATORY names the one that cannot be reached. */
-#include "common/link.h"
+#include "common/link_socket.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "common/log.h"
 
-#define PORTS_MAX 256
-#define ID_MAX 255
 #define BATCH 64 /* messages taken from one socket before the others have their turn */
-#define SMALL_PAYLOAD 16384
 #define PROBES 3
-#define EVENTS (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED)
 
-struct route {
-	int peer; /* -1: free */
-	uint8_t size, id[ID_MAX];
-};
-
-/* One address. */
-struct port {
-	struct address *address; /* of the setup, or the port's own (from a line) */
-	bool own_address;
-	void *socket, *monitor;
-	int endpoint, peer;  /* peer: of a connected one */
-	bool fresh;          /* whoever was there cannot come back */
-	struct route *route; /* of a bound one */
-	size_t routes;
-	int probes; /* still to do */
-	int64_t probe_at;
-};
-
-struct link {
-	struct link_setup setup;
-	struct mailbox *box;
-	struct link_core *core;
-	void *context;
-	struct port port[PORTS_MAX];
-	int ports;
-	pthread_t thread;
-	bool gone_any;
-	char line[ADDRESS_MAX + 16]; /* of in_fd, so far */
-	size_t line_used;
-	bool line_too_long;
-	bool stop; /* the thread shall end (lock of the mailbox) */
-	bool close_passed_on, leaving, finished, broken;
-	int signals_seen;
-	int gone[256]; /* peers that could not be written to, to be told to the core */
-	int gone_count;
-};
-
-/* --- signals ------------------------------------------------------------------------------------ */
-
-/* Written by the handler in whatever thread it runs, read by ours: lock-free atomics. */
-static atomic_int signal_count, signal_last, signal_bell = -1;
-
-static void on_signal(int number)
-{
-	uint64_t one = 1;
-	int saved = errno, bell = signal_bell;
-
-	signal_last = number;
-	if (++signal_count > 2)
-		_exit(128 + number); /* the thread that should have done it is stuck */
-	if (bell >= 0 && write(bell, &one, sizeof one) < 0) {
-		/* The bell is full: it rings already. */
-	}
-	errno = saved;
-}
-
-static void signals_open(int bell)
-{
-	struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-	struct sigaction was;
-
-	signal_bell = bell;
-	sigemptyset(&act.sa_mask);
-	for (size_t i = 0; i < 2; i++) {
-		int number = i ? SIGTERM : SIGINT;
-		/* A shell starts background jobs with SIGINT ignored: that stays so. */
-		if (sigaction(number, NULL, &was) == 0 && was.sa_handler != SIG_IGN)
-			sigaction(number, &act, NULL);
-	}
-	signal(SIGPIPE, SIG_IGN);
-}
-
-/* The second request: leave nothing lying about, and die of the signal, so that the shell knows. */
-static void quit_now(struct link *l)
-{
-	int number = signal_last;
-
-	for (int i = 0; i < l->ports; i++)
-		address_release(l->port[i].address);
-	signal(number, SIG_DFL);
-	raise(number);
-	_exit(128 + number);
-}
-
-static void on_signals(struct link *l)
-{
-	struct link_core_counts n;
-	int count = signal_count;
-
-	if (count == l->signals_seen)
-		return;
-	l->signals_seen = count;
-	link_core_count(l->core, &n);
-	/* Nobody to drain with: nothing to wait for. */
-	bool alone =
-	    (l->setup.core.pushes && n.down_peers == 0) || (l->setup.core.pulls && n.up_peers == 0);
-	if (count > 1 || alone)
-		quit_now(l);
-	l->leaving = l->setup.leaves && signal_last == SIGTERM;
-	pthread_mutex_lock(&l->box->lock);
-	l->box->stopping = true;
-	mailbox_wake_stage(l->box);
-	pthread_mutex_unlock(&l->box->lock);
-}
-
-/* --- sockets ------------------------------------------------------------------------------------ */
-
-static void set_int(void *socket, int option, int value)
-{
-	zmq_setsockopt(socket, option, &value, sizeof value);
-}
-
-static void socket_options(struct link *l, void *socket, bool router)
-{
-	int64_t largest = (int64_t)l->setup.core.self.max_frame;
-
-	if (largest < WIRE_HEADER_MAX)
-		largest = WIRE_HEADER_MAX;
-	set_int(socket, ZMQ_SNDHWM, 0); /* credit is the bound */
-	set_int(socket, ZMQ_RCVHWM, 0);
-	set_int(socket, ZMQ_LINGER, 0);
-	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
-	set_int(socket, ZMQ_HANDSHAKE_IVL, 3000);
-	set_int(socket, ZMQ_RECONNECT_IVL, 100);
-	set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000);
-	set_int(socket, ZMQ_TCP_KEEPALIVE, 1);
-	set_int(socket, ZMQ_IPV6, 1);
-	if (router)
-		set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
-}
-
-static void *open_monitor(struct link *l, void *socket, int number)
-{
-	static int serial;
-	char at[64];
-
-	snprintf(at, sizeof at, "inproc://monitor-%d-%d", number, ++serial);
-	if (zmq_socket_monitor(socket, at, EVENTS) < 0)
-		return NULL;
-	void *monitor = zmq_socket(l->context, ZMQ_PAIR);
-	if (monitor)
-		set_int(monitor, ZMQ_LINGER, 0);
-	if (!monitor || zmq_connect(monitor, at) < 0) {
-		if (monitor)
-			zmq_close(monitor);
-		return NULL;
-	}
-	return monitor;
-}
-
-static void close_socket(struct port *p)
-{
-	if (p->socket) {
-		zmq_socket_monitor(p->socket, NULL, 0);
-		zmq_close(p->socket);
-	}
-	if (p->monitor)
-		zmq_close(p->monitor);
-	p->socket = p->monitor = NULL;
-}
-
-static int open_socket(struct link *l, struct port *p, struct err *e)
-{
-	bool bind = p->address->bind;
-
-	p->socket = zmq_socket(l->context, bind ? ZMQ_ROUTER : ZMQ_DEALER);
-	if (!p->socket)
-		return err_code(e, EX_OSERR, "no socket: %s", zmq_strerror(errno));
-	socket_options(l, p->socket, bind);
-	p->monitor = open_monitor(l, p->socket, (int)(p - l->port));
-	if (!p->monitor)
-		return err_code(e, EX_OSERR, "no socket monitor: %s", zmq_strerror(errno));
-	if (bind && address_lock(p->address, e) < 0)
-		return -1;
-	if ((bind ? zmq_bind : zmq_connect)(p->socket, p->address->url) < 0)
-		return err_code(e, errno == EADDRINUSE ? EX_TEMPFAIL : EX_CANTCREAT, "%s '%s': %s",
-				bind ? "cannot bind" : "cannot connect to", p->address->url,
-				zmq_strerror(errno));
-	return 0;
-}
-
-static int port_open(struct link *l, struct address *a, bool upstream, bool own, struct err *e)
+int link_port_open(struct link *l, struct address *a, bool upstream, bool own, struct err *e)
 {
 	for (int i = 0; i < l->ports; i++)
 		if (l->port[i].socket && strcmp(l->port[i].address->url, a->url) == 0)
 			return err_code(e, EX_USAGE, "address '%s' is given twice", a->url);
-	if (l->ports == PORTS_MAX)
-		return err_code(e, EX_USAGE, "more than %d addresses", PORTS_MAX);
+	if (l->ports == LINK_PORTS_MAX)
+		return err_code(e, EX_USAGE, "more than %d addresses", LINK_PORTS_MAX);
 	struct port *p = &l->port[l->ports];
 	*p = (struct port){ .address = a, .own_address = own, .peer = -1 };
 	p->fresh = own && address_is_fresh(a->url);
 	/* The core hears of it only if it stands: a failed one leaves nothing behind. */
-	if (open_socket(l, p, e) < 0)
+	if (socket_open(l, p, e) < 0)
 		goto fail;
 	p->endpoint = a->bind ? link_core_bind(l->core, upstream)
 			      : link_core_connect(l->core, upstream, p->fresh, &p->peer);
@@ -229,7 +40,7 @@ static int port_open(struct link *l, struct address *a, bool upstream, bool own,
 	l->ports++;
 	return 0;
 fail:
-	close_socket(p);
+	socket_close(p);
 	address_release(a);
 	return -1;
 }
@@ -250,29 +61,6 @@ static struct port *port_of_peer(struct link *l, int peer, struct route **route)
 }
 
 /* --- actions of the core ------------------------------------------------------------------------ */
-
-static void release_buffer(void *data, void *hint)
-{
-	struct buffer *b = hint;
-
-	(void)data;
-	buffer_unref(&b);
-}
-
-/* The payload goes out as it lies in memory; ZeroMQ holds a reference until it has been written. */
-static int send_payload(void *socket, struct buffer *b)
-{
-	zmq_msg_t part;
-
-	if (zmq_msg_init_data(&part, b->data, b->size, release_buffer, buffer_ref(b)) < 0) {
-		release_buffer(NULL, b);
-		return -1;
-	}
-	if (zmq_msg_send(&part, socket, ZMQ_DONTWAIT) >= 0)
-		return 0;
-	zmq_msg_close(&part);
-	return -1;
-}
 
 static void note_gone(struct link *l, int peer)
 {
@@ -304,7 +92,7 @@ static void act_send(void *context, int peer, const struct message *m)
 	     zmq_send(p->socket, route->id, route->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) ||
 	    zmq_send(p->socket, header, (size_t)n, (payload ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) <
 		0 ||
-	    (payload && send_payload(p->socket, payload) < 0))
+	    (payload && payload_send(p->socket, payload) < 0))
 		note_gone(l, peer);
 }
 
@@ -317,8 +105,8 @@ static void act_reset(void *context, int peer)
 
 	if (!p || route)
 		return;
-	close_socket(p);
-	if (open_socket(l, p, &e) < 0)
+	socket_close(p);
+	if (socket_open(l, p, &e) < 0)
 		log_error("%s", e.text);
 }
 
@@ -334,206 +122,26 @@ static void act_forget(void *context, int peer)
 	}
 	if (!p)
 		return;
-	close_socket(p);
+	socket_close(p);
 	address_sweep_one(p->address->url);
-}
-
-static void act_deliver(void *context, struct frame *f)
-{
-	struct link *l = context;
-
-	pthread_mutex_lock(&l->box->lock);
-	if (ring_put(&l->box->frames, &f) < 0) {
-		/* It stays unacknowledged: whoever takes our place gets it. */
-		frame_free(&f);
-		l->box->broken = true;
-		err_code(&l->box->why, EX_TEMPFAIL, "no memory for frames");
-	}
-	mailbox_wake_stage(l->box);
-	pthread_mutex_unlock(&l->box->lock);
-}
-
-static void act_acked(void *context, const char *source, uint64_t run, uint64_t seq)
-{
-	struct link *l = context;
-	struct acked a = { .run = run, .seq = seq };
-
-	if (!l->box->keep_acked)
-		return;
-	snprintf(a.source, sizeof a.source, "%s", source);
-	pthread_mutex_lock(&l->box->lock);
-	ring_put(&l->box->acked, &a);
-	mailbox_wake_stage(l->box);
-	pthread_mutex_unlock(&l->box->lock);
-}
-
-static void act_wanted(void *context, const struct wants *wants)
-{
-	struct link *l = context;
-
-	pthread_mutex_lock(&l->box->lock);
-	l->box->wanted = true;
-	l->box->wants = *wants;
-	mailbox_wake_stage(l->box);
-	pthread_mutex_unlock(&l->box->lock);
-}
-
-static void act_dropped(void *context, const struct frame *f, uint64_t last)
-{
-	struct link *l = context;
-	struct stage_dropped d = { .run = f->run, .first = f->seq, .last = last };
-
-	memcpy(d.source, f->source, sizeof d.source);
-	memcpy(d.reason, f->reason, sizeof d.reason);
-	pthread_mutex_lock(&l->box->lock);
-	ring_put(&l->box->drops, &d);
-	pthread_mutex_unlock(&l->box->lock);
-}
-
-static void act_total(void *context, const struct message_total *total)
-{
-	struct link *l = context;
-	struct ring *r = &l->box->totals;
-	struct stage_total t = { .run = total->run,
-				 .ended = total->ended,
-				 .first = total->first,
-				 .emitted = total->emitted,
-				 .dropped = total->dropped,
-				 .expected = total->expected };
-
-	memcpy(t.source, total->source, sizeof t.source);
-	pthread_mutex_lock(&l->box->lock);
-	size_t i = 0;
-	struct stage_total *row = (struct stage_total *)(void *)r->data;
-	while (i < r->count && (row[i].run != t.run || strcmp(row[i].source, t.source) != 0))
-		i++;
-	if (i < r->count)
-		row[i] = t;
-	else
-		ring_put(r, &t);
-	mailbox_wake_stage(l->box);
-	pthread_mutex_unlock(&l->box->lock);
-}
-
-static void act_ended(void *context)
-{
-	struct link *l = context;
-
-	pthread_mutex_lock(&l->box->lock);
-	l->box->ended = true;
-	mailbox_wake_stage(l->box);
-	pthread_mutex_unlock(&l->box->lock);
-}
-
-static void act_finished(void *context)
-{
-	struct link *l = context;
-
-	l->finished = true;
-	pthread_mutex_lock(&l->box->lock);
-	l->box->finished = true;
-	mailbox_wake_stage(l->box);
-	pthread_mutex_unlock(&l->box->lock);
-}
-
-static void act_broken(void *context, int code, const char *text)
-{
-	struct link *l = context;
-
-	l->broken = true;
-	pthread_mutex_lock(&l->box->lock);
-	if (!l->box->broken)
-		err_code(&l->box->why, code, "%s", text);
-	l->box->broken = true;
-	mailbox_wake_stage(l->box);
-	pthread_mutex_unlock(&l->box->lock);
-}
-
-static void act_note(void *context, int severity, const char *text)
-{
-	(void)context;
-	if (severity <= 0)
-		log_warn("%s", text);
-	else if (severity == 1)
-		log_info("%s", text);
-	else
-		log_debug("%s", text);
 }
 
 static const struct link_core_actions actions = {
 	.send = act_send,
 	.reset = act_reset,
 	.forget = act_forget,
-	.deliver = act_deliver,
-	.acked = act_acked,
-	.wanted = act_wanted,
-	.dropped = act_dropped,
-	.total = act_total,
-	.ended = act_ended,
-	.finished = act_finished,
-	.broken = act_broken,
-	.note = act_note,
+	.deliver = link_act_deliver,
+	.acked = link_act_acked,
+	.wanted = link_act_wanted,
+	.dropped = link_act_dropped,
+	.total = link_act_total,
+	.ended = link_act_ended,
+	.finished = link_act_finished,
+	.broken = link_act_broken,
+	.note = link_act_note,
 };
 
 /* --- receiving ---------------------------------------------------------------------------------- */
-
-static void close_message(void *hint)
-{
-	zmq_msg_close(hint);
-	free(hint);
-}
-
-/* The payload as a buffer. Large ones stay where ZeroMQ has read them to; small ones may lie
- * anywhere in its read buffer, so they are copied to where numbers can be read from. Takes *part. */
-static struct buffer *wrap_payload(zmq_msg_t *part)
-{
-	size_t size = zmq_msg_size(part);
-	struct buffer *b = NULL;
-
-	if (size < SMALL_PAYLOAD || (uintptr_t)zmq_msg_data(part) % 16 != 0) {
-		b = buffer_new(size);
-		if (b)
-			memcpy(b->data, zmq_msg_data(part), size);
-		zmq_msg_close(part);
-		return b;
-	}
-	zmq_msg_t *kept = malloc(sizeof *kept);
-	if (kept) {
-		zmq_msg_init(kept);
-		zmq_msg_move(kept, part);
-		b = buffer_wrap(zmq_msg_data(kept), size, close_message, kept);
-		if (!b)
-			close_message(kept);
-	}
-	zmq_msg_close(part);
-	return b;
-}
-
-/* The parts of one message: the first few, and how many there were. Callers close them. */
-struct parts {
-	zmq_msg_t part[3];
-	int count;
-};
-
-static bool receive_parts(void *socket, struct parts *in)
-{
-	int more = 1;
-
-	in->count = 0;
-	while (more) {
-		zmq_msg_t extra, *part = in->count < 3 ? &in->part[in->count] : &extra;
-		zmq_msg_init(part);
-		if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0) {
-			zmq_msg_close(part);
-			break;
-		}
-		more = zmq_msg_more(part);
-		if (part == &extra)
-			zmq_msg_close(part);
-		in->count++;
-	}
-	return in->count > 0;
-}
 
 /* The peer behind a routing id, a new one if need be; -1: too many. */
 static int peer_of(struct link *l, struct port *p, zmq_msg_t *id, int64_t now)
@@ -541,7 +149,7 @@ static int peer_of(struct link *l, struct port *p, zmq_msg_t *id, int64_t now)
 	struct route *open = NULL;
 	size_t size = zmq_msg_size(id);
 
-	if (size > ID_MAX)
+	if (size > LINK_ID_MAX)
 		return -1;
 	for (size_t i = 0; i < p->routes; i++) {
 		struct route *r = &p->route[i];
@@ -580,7 +188,7 @@ static void on_message(struct link *l, int peer, zmq_msg_t *header, zmq_msg_t *p
 			return;
 		}
 		if (payload) {
-			m.frame->payload = wrap_payload(payload);
+			m.frame->payload = payload_wrap(payload);
 			zmq_msg_init(payload);
 		}
 		if (payload && !m.frame->payload) {
@@ -617,7 +225,7 @@ static void read_port(struct link *l, struct port *p, int64_t now)
 	struct parts in;
 
 	/* A reset while reading puts another socket here. */
-	for (int n = 0; n < BATCH && p->socket && receive_parts(p->socket, &in); n++) {
+	for (int n = 0; n < BATCH && p->socket && parts_receive(p->socket, &in); n++) {
 		on_parts(l, p, &in, now);
 		for (int i = 0; i < in.count && i < 3; i++)
 			zmq_msg_close(&in.part[i]);
@@ -671,7 +279,7 @@ static void read_monitor(struct link *l, struct port *p, int64_t now)
 {
 	struct parts in;
 
-	while (p->monitor && receive_parts(p->monitor, &in)) {
+	while (p->monitor && parts_receive(p->monitor, &in)) {
 		uint16_t event = 0;
 		if (zmq_msg_size(&in.part[0]) >= sizeof event)
 			memcpy(&event, zmq_msg_data(&in.part[0]), sizeof event);
@@ -679,57 +287,6 @@ static void read_monitor(struct link *l, struct port *p, int64_t now)
 			zmq_msg_close(&in.part[i]);
 		on_event(l, p, event, now);
 	}
-}
-
-/* --- addresses on stdin ------------------------------------------------------------------------- */
-
-static void connect_line(struct link *l)
-{
-	struct address *a = malloc(sizeof *a);
-	struct err e;
-
-	if (!a)
-		return;
-	l->line[l->line_used] = '\0';
-	if (l->line_too_long || strlen(l->line) != l->line_used) {
-		log_error("a line on stdin is no address");
-	} else if (l->line_used == 0) {
-		/* an empty line says nothing */
-	} else if (address_parse(a, l->line, false, &e) < 0 || a->bind) {
-		log_error("on stdin: %s", a->bind ? "bind: belongs to --in" : e.text);
-	} else if (port_open(l, a, true, true, &e) < 0) {
-		log_error("on stdin: %s", e.text);
-	} else {
-		return;
-	}
-	free(a);
-}
-
-static void read_lines(struct link *l, int64_t now)
-{
-	char bytes[512];
-	ssize_t n = read(l->setup.in_fd, bytes, sizeof bytes);
-
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	for (ssize_t i = 0; i < n; i++) {
-		if (bytes[i] != '\n') {
-			if (l->line_used < sizeof l->line - 1)
-				l->line[l->line_used++] = bytes[i];
-			else
-				l->line_too_long = true;
-			continue;
-		}
-		connect_line(l);
-		l->line_used = 0;
-		l->line_too_long = false;
-	}
-	if (n > 0)
-		return;
-	if (l->line_used)
-		connect_line(l);
-	l->setup.in_fd = -1;
-	link_core_no_more(l->core, now);
 }
 
 /* --- the thread --------------------------------------------------------------------------------- */
@@ -867,10 +424,10 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 	if (item[0].revents && read(l->box->link_fd, &bell, sizeof bell) < 0) {
 		/* It was only a bell. */
 	}
-	on_signals(l);
+	link_on_signals(l);
 	run_commands(l, now);
 	if (l->setup.in_fd >= 0 && item[1].revents)
-		read_lines(l, now);
+		link_read_lines(l, now);
 	if (l->setup.reader_fd >= 0 && item[2].revents) {
 		l->setup.reader_fd = -1;
 		link_core_deserted(l->core, now);
@@ -890,13 +447,13 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 static void *run(void *context)
 {
 	struct link *l = context;
-	zmq_pollitem_t item[3 + 2 * PORTS_MAX];
+	zmq_pollitem_t item[3 + 2 * LINK_PORTS_MAX];
 
 	link_core_tick(l->core, clock_mono_ns()); /* from now on it counts who is missing */
 	while (!shall_stop(l)) {
 		int n = poll_set(l, item);
 		if (zmq_poll(item, n, until_next(l, clock_mono_ns())) < 0 && errno != EINTR) {
-			act_broken(l, EX_OSERR, zmq_strerror(errno));
+			link_act_broken(l, EX_OSERR, zmq_strerror(errno));
 			break;
 		}
 		turn(l, item);
@@ -909,10 +466,10 @@ static void *run(void *context)
 static int open_ports(struct link *l, struct err *e)
 {
 	for (size_t i = 0; i < l->setup.in_count; i++)
-		if (port_open(l, &l->setup.in[i], true, false, e) < 0)
+		if (link_port_open(l, &l->setup.in[i], true, false, e) < 0)
 			return -1;
 	for (size_t i = 0; i < l->setup.out_count; i++)
-		if (port_open(l, &l->setup.out[i], false, false, e) < 0)
+		if (link_port_open(l, &l->setup.out[i], false, false, e) < 0)
 			return -1;
 	return 0;
 }
@@ -921,9 +478,8 @@ static void destroy(struct link *l, int linger_ms)
 {
 	for (int i = 0; i < l->ports; i++) {
 		struct port *p = &l->port[i];
-		if (p->socket)
-			set_int(p->socket, ZMQ_LINGER, linger_ms);
-		close_socket(p);
+		socket_linger(p, linger_ms);
+		socket_close(p);
 		free(p->route);
 	}
 	if (l->context)
@@ -956,7 +512,7 @@ struct link *link_open(const struct link_setup *setup, struct mailbox *box, stru
 		err_code(e, EX_TEMPFAIL, "no memory for the link");
 		goto fail;
 	}
-	signals_open(box->link_fd);
+	link_signals_open(box->link_fd);
 	if (open_ports(l, e) < 0)
 		goto fail;
 	if (pthread_create(&l->thread, NULL, run, l) != 0) {
@@ -983,7 +539,7 @@ void link_close(struct link **link, struct link_core_counts *counts)
 		/* The bell is full: it rings already. */
 	}
 	pthread_join(l->thread, NULL);
-	signal_bell = -1;
+	link_signals_close();
 	if (counts)
 		link_core_count(l->core, counts);
 	destroy(l, 1000);
