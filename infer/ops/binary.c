@@ -23,17 +23,20 @@ struct binary {
 		result *y = vy;                                                            \
                                                                                            \
 		if (as == 1 && bs == 1) {                                                  \
+			EACH_ITS_OWN                                                       \
 			for (int64_t i = 0; i < n; i++) {                                  \
 				type a = pa[i], b = pb[i];                                 \
 				y[i] = (result)(expression);                               \
 			}                                                                  \
 		} else if (as == 1 && bs == 0) {                                           \
 			type b = *pb;                                                      \
+			EACH_ITS_OWN                                                       \
 			for (int64_t i = 0; i < n; i++) {                                  \
 				type a = pa[i];                                            \
 				y[i] = (result)(expression);                               \
 			}                                                                  \
 		} else {                                                                   \
+			EACH_ITS_OWN                                                       \
 			for (int64_t i = 0; i < n; i++) {                                  \
 				type a = pa[i * as], b = pb[i * bs];                       \
 				y[i] = (result)(expression);                               \

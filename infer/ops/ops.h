@@ -4,6 +4,14 @@
 
 #include "infer/op.h"
 
+/* Before a loop whose iterations touch nothing but their own elements, though input and output may be one
+ * (OP_INPLACE): without the word compilers take such a loop one by one. */
+#ifdef __clang__
+#define EACH_ITS_OWN /* its word for it warns where a loop cannot become vectors */
+#else
+#define EACH_ITS_OWN _Pragma("GCC ivdep")
+#endif
+
 extern const struct op *const ops_activation[]; /* activation.c: Relu, Sigmoid, Clip, … */
 extern const struct op *const ops_binary[];     /* binary.c: Add, Less, And, Max, … */
 extern const struct op *const ops_cast[];       /* cast.c: Cast, Pow, Where */

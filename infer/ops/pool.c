@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "infer/kernels/pool.h"
 #include "infer/ops/window.h"
 
 #define BLOCK 64 /* channels at once */
@@ -212,6 +213,42 @@ static void norm(const struct job *j, int64_t b, const int64_t *o, const int64_t
 	}
 }
 
+/* Channels last, f32: the kernels' way. */
+static struct pool_pixel pixel_of(const struct job *j, int64_t b, const int64_t *o,
+				  const int64_t *low, const int64_t *high)
+{
+	struct pool_pixel p = {
+		.x = (const float *)j->n->in[0]->data + b * j->x.batch +
+		     tap_offset(j, o, low[0], low[1], low[2]),
+		.y = (float *)j->n->out[0]->data + y_offset(j, b, o),
+		.channels = (size_t)j->channels,
+	};
+
+	for (int i = 0; i < 3; i++) {
+		p.taps[i] = (size_t)(high[i] - low[i]);
+		p.step[i] = (ptrdiff_t)(j->p->w.dilation[i] * j->x.at[i]);
+	}
+	return p;
+}
+
+static void max_last(const struct job *j, int64_t b, const int64_t *o, const int64_t *low,
+		     const int64_t *high)
+{
+	struct pool_pixel p = pixel_of(j, b, o, low, high);
+
+	pool_max(&p);
+}
+
+static void mean_last(const struct job *j, int64_t b, const int64_t *o, const int64_t *low,
+		      const int64_t *high)
+{
+	struct pool_pixel p = pixel_of(j, b, o, low, high);
+	int64_t count = divisor(j, o, low, high);
+
+	p.divisor = count > 0 ? (float)count : 1;
+	pool_mean(&p);
+}
+
 /* One row of outputs. */
 static void task(void *context, size_t i, int lane)
 {
@@ -239,13 +276,19 @@ static void run(const struct node *n)
 	const struct tensor *y = n->out[0] ? n->out[0] : n->out[1];
 	struct job j = { .n = n, .p = p, .x = place_of(x), .y = place_of(y) };
 
+	bool last = x->dtype == DTYPE_F32 && x->layout == LAYOUT_LAST && j.x.channel == 1;
+
 	j.channels = x->dim[1];
-	j.pixel = p->kind == AVERAGE      ? average
-		  : p->kind == LP         ? norm
-		  : x->dtype == DTYPE_F32 ? max_float
-		  : x->dtype == DTYPE_F64 ? max_double
-		  : x->dtype == DTYPE_U8  ? max_uint8_t
-					  : max_int8_t;
+	if (p->kind == AVERAGE)
+		j.pixel = last ? mean_last : average;
+	else if (p->kind == LP)
+		j.pixel = norm;
+	else
+		j.pixel = last                    ? max_last
+			  : x->dtype == DTYPE_F32 ? max_float
+			  : x->dtype == DTYPE_F64 ? max_double
+			  : x->dtype == DTYPE_U8  ? max_uint8_t
+						  : max_int8_t;
 	crew_run(n->crew, task, &j, (size_t)(x->dim[0] * p->w.out[0] * p->w.out[1]));
 }
 

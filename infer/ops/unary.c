@@ -26,6 +26,7 @@ struct unary {
                                                                                    \
 		(void)a;                                                           \
 		(void)b;                                                           \
+		EACH_ITS_OWN                                                       \
 		for (size_t i = 0; i < count; i++) {                               \
 			type x = px[i];                                            \
 			y[i] = (result)(expression);                               \
