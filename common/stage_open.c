@@ -1,0 +1,313 @@
+/* A stage begins: its command line, its workers, its addresses. */
+#include "common/stage_private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/workers.h"
+
+#ifndef ANDON_VERSION
+#define ANDON_VERSION "0.1"
+#endif
+
+#define RETAIN_BYTES ((size_t)64 << 20)
+#define RETAIN_FRAMES 1024
+#define GRACE_NS 10000000000
+#define MAX_TRIES 3
+
+/* --- options ------------------------------------------------------------------------------------ */
+
+static struct option_row *shared_options(struct stage *s)
+{
+	bool in = s->spec->pulls, out = s->spec->pushes;
+	const struct option_row all[] = {
+		{ "in", 0, OPTION_LIST, "URL", &s->in,
+		  "take frames from there, instead of the addresses on standard input", 0, 0 },
+		{ "out", 0, OPTION_LIST, "URL", &s->out,
+		  "give frames there, instead of printing an address on standard output", 0, 0 },
+		{ "name", 0, OPTION_TEXT, "NAME", &s->name,
+		  "what results and messages call this stage", 0, 0 },
+		{ "heartbeat", 0, OPTION_TIME, "TIME", &s->heartbeat_ms,
+		  "let the neighbours hear at least this often; four such silences mean death", 20,
+		  60000 },
+		{ "orphan-timeout", 0, OPTION_TIME, "TIME", &s->orphan_ms,
+		  "give up (exit 75) when there was no neighbour for so long; 0: never", 0, 4e12 },
+		{ "verbose", 'v', OPTION_COUNT, NULL, &s->verbose, "say more; twice: still more", 0,
+		  0 },
+		{ "quiet", 'q', OPTION_FLAG, NULL, &s->quiet, "say nothing but errors", 0, 0 },
+		{ "help", 'h', OPTION_FLAG, NULL, &s->help, "print this and exit", 0, 0 },
+		{ "man", 0, OPTION_FLAG, NULL, &s->man, "print the manual page (roff) and exit", 0,
+		  0 },
+		{ "version", 0, OPTION_FLAG, NULL, &s->version, "print the version and exit", 0,
+		  0 },
+	};
+	size_t n = sizeof all / sizeof all[0], used = 0;
+	struct option_row *rows = calloc(n + 1, sizeof *rows);
+
+	for (size_t i = 0; rows && i < n; i++)
+		if ((i != 0 || in) && (i != 1 || out))
+			rows[used++] = all[i];
+	return rows;
+}
+
+static void leave(const struct stage_spec *spec, const struct err *e)
+{
+	log_open(spec->manual.name, 0);
+	log_error("%s", e->text);
+	exit(e->code);
+}
+
+/* --help and the like end the program with what they print. */
+static void print_and_exit(const struct stage *s)
+{
+	if (s->help)
+		option_help(stdout, &s->spec->manual, s->spec->options, s->shared);
+	else if (s->man)
+		option_man(stdout, &s->spec->manual, s->spec->options, s->shared);
+	else if (s->version)
+		printf("%s (andon) %s\n", s->spec->manual.name, ANDON_VERSION);
+	else
+		return;
+	exit(fflush(stdout) == 0 ? 0 : EX_IOERR);
+}
+
+static void check_operands(const struct stage *s, struct err *e)
+{
+	const struct stage_spec *spec = s->spec;
+	int n = s->operand_count;
+
+	if (spec->operands_most >= 0 && n > spec->operands_most)
+		err_code(e, EX_USAGE, "'%s' is one argument too many; try --help",
+			 s->operands[spec->operands_most]);
+	else if (n < spec->operands_least)
+		err_code(e, EX_USAGE, "%s is missing; try --help",
+			 spec->manual.operands ? spec->manual.operands : "an argument");
+	else
+		return;
+	leave(spec, e);
+}
+
+static struct address *addresses(const struct option_list *list, bool binds, struct err *e)
+{
+	struct address *a = calloc(list->count + 1, sizeof *a);
+
+	if (!a) {
+		err_code(e, EX_TEMPFAIL, "no memory");
+		return NULL;
+	}
+	for (size_t i = 0; i < list->count; i++)
+		if (address_parse(&a[i], list->item[i], binds, e) < 0) {
+			err_at(e, "%s", binds ? "--out" : "--in");
+			free(a);
+			return NULL;
+		}
+	return a;
+}
+
+static void name_worker(struct stage *s, int number)
+{
+	char host[WIRE_NAME_MAX - 24] = "localhost", raw[WIRE_NAME_MAX];
+
+	gethostname(host, sizeof host);
+	host[sizeof host - 1] = '\0';
+	if (number)
+		snprintf(raw, sizeof raw, "%s/%ld#%d", host, (long)getpid(), number);
+	else
+		snprintf(raw, sizeof raw, "%s/%ld", host, (long)getpid());
+	err_clean(s->worker, sizeof s->worker, raw);
+}
+
+struct stage *stage_open(const struct stage_spec *spec, int argc, char **argv)
+{
+	struct stage *s = calloc(1, sizeof *s);
+	struct err e;
+
+	if (s) {
+		s->spec = spec;
+		s->in_fd = STDIN_FILENO;
+		s->heartbeat_ms = 1000;
+		s->orphan_ms = 300000;
+		s->shared = shared_options(s);
+	}
+	if (!s || !s->shared) {
+		err_code(&e, EX_TEMPFAIL, "no memory");
+		leave(spec, &e);
+	}
+	int first = option_parse(spec->options, s->shared, argc, argv, &e);
+	if (first < 0)
+		leave(spec, &e);
+	print_and_exit(s);
+	s->operands = argv + first;
+	s->operand_count = argc - first;
+	check_operands(s, &e);
+	s->in_address = addresses(&s->in, false, &e);
+	s->out_address = s->in_address ? addresses(&s->out, true, &e) : NULL;
+	if (!s->out_address)
+		leave(spec, &e);
+	log_open(spec->manual.name, s->quiet ? -1 : s->verbose);
+	name_worker(s, 0);
+	s->started_at = clock_mono_ns();
+	return s;
+}
+
+int stage_operands(const struct stage *s, char ***operands)
+{
+	*operands = s->operands;
+	return s->operand_count;
+}
+
+const char *stage_name(const struct stage *s)
+{
+	return s->name ? s->name : s->spec->manual.name;
+}
+
+const char *stage_worker(const struct stage *s)
+{
+	return s->worker;
+}
+
+void stage_window(struct stage *s, int frames)
+{
+	s->window = frames < 1 ? 1 : frames;
+}
+
+void stage_want(struct stage *s, const struct wants *wants)
+{
+	s->wants = *wants;
+}
+
+int stage_fork_workers(struct stage *s, int n, struct err *e)
+{
+	const struct address *at[] = { s->in_address, s->out_address };
+	size_t counts[] = { s->in.count, s->out.count };
+
+	if (n < 2)
+		return 0;
+	for (int side = 0; side < 2; side++)
+		for (size_t i = 0; i < counts[side]; i++)
+			if (at[side][i].bind)
+				return err_code(
+				    e, EX_USAGE,
+				    "%d workers cannot all bind '%s'; let them connect:", n,
+				    at[side][i].url);
+	int in_fd = s->spec->pulls && s->in.count == 0 ? s->in_fd : -1;
+	int number = workers_fork(n, &in_fd);
+	if (in_fd >= 0)
+		s->in_fd = in_fd;
+	name_worker(s, number);
+	return 0;
+}
+
+/* --- start -------------------------------------------------------------------------------------- */
+
+/* The address goes out in one write, so that lines of several workers do not mix. */
+static int print_address(const struct address *a, struct err *e)
+{
+	char line[ADDRESS_MAX + 1];
+	int n = snprintf(line, sizeof line, "%s\n", a->url);
+
+	if (write(STDOUT_FILENO, line, (size_t)n) != n)
+		return err_code(e, EX_IOERR, "cannot print the address: %s", strerror(errno));
+	if (isatty(STDOUT_FILENO))
+		log_warn("this is where the next stage finds the frames; give it the line above on "
+			 "its standard input, or as --in");
+	return 0;
+}
+
+static void fill_setup(struct stage *s, struct link_setup *setup)
+{
+	struct link_core_config *core = &setup->core;
+	struct message_hello *self = &core->self;
+
+	setup->in = s->in_address;
+	setup->in_count = s->in.count;
+	setup->out = s->out_address;
+	setup->out_count = s->out.count;
+	setup->leaves = s->in.count > 0;
+	core->pulls = s->spec->pulls;
+	core->pushes = s->spec->pushes;
+	core->more_upstreams = s->spec->pulls && s->in.count == 0;
+	core->window = s->window;
+	core->retain_bytes = RETAIN_BYTES;
+	core->retain_frames = RETAIN_FRAMES;
+	core->max_tries = MAX_TRIES;
+	core->orphan_ns = s->orphan_ms * 1000000;
+	core->grace_ns = GRACE_NS;
+	hash_random(&core->seed, sizeof core->seed);
+	hash_random(self->instance, sizeof self->instance);
+	err_clean(self->stage, sizeof self->stage, stage_name(s));
+	memcpy(self->worker, s->worker, sizeof self->worker);
+	self->wants = s->wants;
+	self->max_frame = FRAME_PAYLOAD_MAX;
+	self->heartbeat_ms = (uint32_t)s->heartbeat_ms;
+}
+
+/* A frame that crashes the stage at once would never be blamed: the word that it was begun is still
+ * on its way. Let the link's thread send it, then die of the signal. */
+static void on_crash(int number)
+{
+	struct timespec rest = { 0, 30000000 };
+
+	nanosleep(&rest, NULL);
+	raise(number);
+}
+
+static void catch_crashes(void)
+{
+	static const int numbers[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+	static _Alignas(16) char stack[16384];
+	stack_t alternate = { .ss_sp = stack, .ss_size = sizeof stack };
+	struct sigaction was,
+	    act = { .sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER | SA_ONSTACK };
+
+	sigemptyset(&act.sa_mask);
+	if (sigaltstack(&alternate, NULL) < 0)
+		return;
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		if (sigaction(numbers[i], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+			sigaction(numbers[i], &act, NULL);
+}
+
+static bool is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+int stage_start(struct stage *s, struct err *e)
+{
+	struct link_setup setup = { .in_fd = -1, .reader_fd = -1 };
+	bool prints = s->spec->pushes && s->out.count == 0;
+
+	if (s->opened)
+		return 0;
+	if (mailbox_open(&s->box, e) < 0)
+		return -1;
+	s->opened = true;
+	s->box.keep_acked = s->acked != NULL;
+	fill_setup(s, &setup);
+	if (s->spec->pulls && s->spec->pushes)
+		catch_crashes();
+	if (setup.core.more_upstreams)
+		setup.in_fd = s->in_fd;
+	if (prints) {
+		address_sweep();
+		if (address_fresh(&s->out_address[0], e) < 0)
+			return -1;
+		setup.out_count = 1;
+		setup.reader_fd = is_pipe(STDOUT_FILENO) ? STDOUT_FILENO : -1;
+	}
+	s->link = link_open(&setup, &s->box, e);
+	if (!s->link)
+		return -1;
+	return prints ? print_address(&s->out_address[0], e) : 0;
+}

@@ -1,0 +1,39 @@
+/* Inside of a stage: shared by stage_open.c (command line, sockets, start) and stage.c (the work). */
+#ifndef COMMON_STAGE_PRIVATE_H
+#define COMMON_STAGE_PRIVATE_H
+
+#include "common/link.h"
+#include "common/mailbox.h"
+#include "common/stage.h"
+
+struct stage {
+	const struct stage_spec *spec;
+	struct option_row *shared;
+	/* options */
+	struct option_list in, out;
+	const char *name;
+	int64_t orphan_ms, heartbeat_ms;
+	int verbose;
+	bool quiet, help, man, version;
+
+	char **operands;
+	int operand_count;
+	char worker[WIRE_NAME_MAX];
+	int in_fd; /* where addresses are read if none are given */
+	struct wants wants;
+	int window;
+
+	struct mailbox box;
+	struct address *in_address, *out_address;
+	struct link *link;
+	bool opened, said; /* the mailbox is open; what broke was told */
+	int code;          /* what broke */
+	uint64_t frames_in, frames_out, failed;
+	int64_t started_at;
+	void (*acked)(void *context, const char *source, uint64_t run, uint64_t seq);
+	void *acked_context;
+	struct stage_total *totals; /* copies for the caller */
+	struct stage_dropped *drops;
+};
+
+#endif
