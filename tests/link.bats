@@ -405,11 +405,38 @@ poison() {
 	[ ! -e "${in#ipc://}" ]
 }
 
-@test "a stage that fails makes the whole pipe fail" {
+@test "a stage of a pipe that is killed makes the whole pipe fail, and the same line again does the rest" {
 	set -o pipefail
+	touch pids
 	code=0
-	source_ -n 50 --pace 1ms | relay_ --kill-at 20 | sink_ "$rows" || code=$?
-	[ "$code" -ne 0 ]
+	source_ -n 300 --pace 1ms | relay_ --kill-at 120 | sink_ "$rows" || code=$?
+	[ "$code" -eq 75 ] # the sink's: try again
+	no_leftovers
+	run ! have 300
+	have 50
+	source_ -n 300 | relay_ | sink_ "$rows"
+	complete 300
+	no_leftovers
+}
+
+@test "hundreds of receivers that come, take frames and vanish leave neither sockets nor memory behind" {
+	need_python zmq msgpack
+	start_source -n 50
+	"$PYTHON" "$TOP/tests/reconnects.py" "$in" 50
+	size() { find "/proc/$SOURCE/fd" | wc -l; awk '/VmRSS/ { print $2 }' "/proc/$SOURCE/status"; }
+	few() { [ "$(find "/proc/$SOURCE/fd" | wc -l)" -le "$((fds + 2))" ]; }
+	mapfile -t before < <(size)
+	fds=${before[0]}
+	"$PYTHON" "$TOP/tests/reconnects.py" "$in" 400
+	wait_until 10 few
+	mapfile -t after < <(size)
+	echo "descriptors ${before[0]} -> ${after[0]}, KiB ${before[1]} -> ${after[1]}"
+	[ "${after[1]}" -lt $((before[1] + 2048)) ]
+	start_sink
+	start_worker W1
+	ends SOURCE 0
+	ends SINK 0
+	complete 50
 }
 
 @test "two receivers that want different pictures: the second is told so, with both recipes" {
