@@ -78,6 +78,14 @@ static int batch_plan(struct node *n, struct err *e)
 	return node_work(n, 2 * sizeof(float) * (size_t)channels, e);
 }
 
+static void scale_row(const float *x, float *y, const float *scale, const float *shift,
+		      int64_t count)
+{
+	EACH_ITS_OWN
+	for (int64_t c = 0; c < count; c++)
+		y[c] = x[c] * scale[c] + shift[c];
+}
+
 /* y = x scale[c] + shift[c], in either layout. */
 static void scale_channels(const struct tensor *x, const struct tensor *y, const float *scale,
 			   const float *shift)
@@ -89,8 +97,7 @@ static void scale_channels(const struct tensor *x, const struct tensor *y, const
 
 	if (x->layout == LAYOUT_LAST || (c_stride == 1 && channels > 1)) {
 		for (size_t i = 0; i < count; i += (size_t)channels)
-			for (int64_t c = 0; c < channels; c++)
-				to[i + (size_t)c] = from[i + (size_t)c] * scale[c] + shift[c];
+			scale_row(from + i, to + i, scale, shift, channels);
 		return;
 	}
 	size_t inner = x->rank > 1 ? (size_t)product(x->dim, 2, x->rank) : count;
@@ -147,18 +154,33 @@ static int group_shape(struct node *n, struct err *e)
 	return output(n, 0, x->rank, x->dim, e);
 }
 
+#define LANES 8
+
+/* Sums of x - from, or of its squares, over eight lanes that are added up in order at the end: a fixed
+ * order that vectors can follow. */
+static double lane_sum(const float *x, int64_t count, double from, bool squared)
+{
+	double lane[LANES] = { 0 }, total = 0;
+	int64_t i = 0;
+
+	for (; i + LANES <= count; i += LANES)
+		for (int l = 0; l < LANES; l++) {
+			double d = (double)x[i + l] - from;
+			lane[l] += squared ? d * d : d;
+		}
+	for (int l = 0; i < count; i++, l++) {
+		double d = (double)x[i] - from;
+		lane[l] += squared ? d * d : d;
+	}
+	for (int l = 0; l < LANES; l++)
+		total += lane[l];
+	return total;
+}
+
 static void moments(const float *x, int64_t count, double *mean, double *variance)
 {
-	double sum = 0, squares = 0;
-
-	for (int64_t i = 0; i < count; i++)
-		sum += (double)x[i];
-	*mean = count ? sum / (double)count : 0;
-	for (int64_t i = 0; i < count; i++) {
-		double d = (double)x[i] - *mean;
-		squares += d * d;
-	}
-	*variance = count ? squares / (double)count : 0;
+	*mean = count ? lane_sum(x, count, 0, false) / (double)count : 0;
+	*variance = count ? lane_sum(x, count, *mean, true) / (double)count : 0;
 }
 
 /* Row-major. per_group: scale and bias are one per group rather than per channel. */
@@ -265,6 +287,17 @@ static void spread(const struct node *n, int i, float *to)
 	walk_copy(&w, to, n->in[i]->data, sizeof(float));
 }
 
+static void normalise(const float *x, float *y, int64_t count, float mean, float inverse,
+		      const float *scale, const float *bias)
+{
+	if (bias)
+		EACH_ITS_OWN
+	for (int64_t i = 0; i < count; i++)
+		y[i] = (x[i] - mean) * inverse * scale[i] + bias[i];
+	else EACH_ITS_OWN for (int64_t i = 0; i < count; i++) y[i] =
+	    (x[i] - mean) * inverse * scale[i];
+}
+
 static void layer_run(const struct node *n)
 {
 	const struct layer *l = n->state;
@@ -285,10 +318,9 @@ static void layer_run(const struct node *n)
 			mean = 0;
 		}
 		inverse = 1 / sqrt(variance + epsilon);
-		for (int64_t i = 0; y && i < l->inner; i++) {
-			float v = (float)(((double)x[i] - mean) * inverse) * scale[i];
-			*y++ = biased ? v + bias[i] : v;
-		}
+		if (y)
+			normalise(x, y + o * l->inner, l->inner, (float)mean, (float)inverse, scale,
+				  biased ? bias : NULL);
 		if (means)
 			((float *)means->data)[o] = (float)mean;
 		if (inverses)
@@ -485,9 +517,13 @@ static void lrn_run(const struct node *n)
 		.name = onnx, .since = from, .layout = how, .in_least = least, .in_most = least,   \
 		.out_most = outs, .attrs = attributes, .shape = shapes, .plan = plans, .run = runs \
 	}
-#define BATCH(from, outs, attributes)                                                            \
-	ROW("BatchNormalization", from, OP_FOLLOW, 5, outs, attributes, batch_shape, batch_plan, \
-	    batch_run)
+#define BATCH(from, outs, attributes)                                                           \
+	&(const struct op)                                                                      \
+	{                                                                                       \
+		.name = "BatchNormalization", .since = from, .layout = OP_FOLLOW,               \
+		.flags = OP_INPLACE, .in_least = 5, .in_most = 5, .out_most = outs,             \
+		.attrs = attributes, .shape = batch_shape, .plan = batch_plan, .run = batch_run \
+	}
 
 const struct op *const ops_norm[] = {
 	BATCH(1, 5, "consumed_inputs:I epsilon:f is_test:i momentum:f spatial:i"),
