@@ -85,7 +85,8 @@ static bool read_header(struct plain *png, const struct chunk *c)
 	png->dtype = depth == 16 ? DTYPE_U16 : DTYPE_U8;
 	png->row_bytes = png->width * (size_t)png->channels * (size_t)depth / 8;
 	png->raw_bytes = (png->row_bytes + 1) * png->height;
-	return png->row_bytes * png->height <= FRAME_PAYLOAD_MAX;
+	/* The filtered rows are a second copy: libpng needs only two of them. */
+	return png->raw_bytes <= FRAME_PAYLOAD_MAX / 2;
 }
 
 /* zlib refuses matches that reach out of the window that the stream's first byte declares;
