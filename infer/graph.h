@@ -38,6 +38,8 @@ struct graph {
 	int input_count, output_count;
 	struct graph_domain *domains;
 	struct graph_property *properties;
+	struct reader_memory *reader;  /* onnx/, while it reads */
+	bool mapped;                   /* the bytes are a file's pages, which can be read again */
 	double fold_flops, fold_bytes; /* spent on folding so far */
 
 	/* plan.c */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,8 +34,8 @@ static void name_kernels(struct model *m)
 		 set == KERNELS_NATIVE ? isa_name(isa_best()) : "");
 }
 
-struct model *model_read(const void *bytes, size_t size, const struct model_options *o,
-			 struct err *e)
+static struct model *read_model(const void *bytes, size_t size, bool mapped,
+				const struct model_options *o, struct err *e)
 {
 	struct model *m = calloc(1, sizeof *m);
 	size_t limit = o->memory_max ? o->memory_max : READ_MAX(size);
@@ -48,6 +49,7 @@ struct model *model_read(const void *bytes, size_t size, const struct model_opti
 		goto failed;
 	m->limited = o->memory_max > 0;
 	m->graph->kernels = o->kernels;
+	m->graph->mapped = mapped;
 	if (o->threads > 1) {
 		m->graph->crew = crew_new(o->threads);
 		if (!m->graph->crew) {
@@ -59,11 +61,20 @@ struct model *model_read(const void *bytes, size_t size, const struct model_opti
 		goto failed;
 	name_kernels(m);
 	m->probabilities = ends_in_probabilities(m->graph);
-	hash_bytes(bytes, size, m->sha256);
 	return m;
 failed:
 	model_free(&m);
 	return NULL;
+}
+
+struct model *model_read(const void *bytes, size_t size, const struct model_options *o,
+			 struct err *e)
+{
+	struct model *m = read_model(bytes, size, false, o, e);
+
+	if (m)
+		hash_bytes(bytes, size, m->sha256);
+	return m;
 }
 
 static int map_file(const char *path, void **bytes, size_t *size, struct err *e)
@@ -98,16 +109,41 @@ failed:
 	return -1;
 }
 
+struct hash_job {
+	const void *bytes;
+	size_t size;
+	char hex[HASH_HEX];
+};
+
+static void *hash_main(void *argument)
+{
+	struct hash_job *j = argument;
+
+	hash_bytes(j->bytes, j->size, j->hex);
+	return NULL;
+}
+
+/* Hashing takes as long as reading: beside it, on a thread that is gone when this returns. */
 struct model *model_open(const char *path, const struct model_options *o, struct err *e)
 {
+	struct hash_job job = { .size = 0 };
 	struct model *m;
+	pthread_t thread;
 	void *bytes;
-	size_t size;
+	bool beside;
 
-	if (map_file(path, &bytes, &size, e) < 0)
+	if (map_file(path, &bytes, &job.size, e) < 0)
 		return NULL;
-	m = model_read(bytes, size, o, e);
-	munmap(bytes, size);
+	job.bytes = bytes;
+	beside = pthread_create(&thread, NULL, hash_main, &job) == 0;
+	m = read_model(bytes, job.size, true, o, e);
+	if (beside)
+		pthread_join(thread, NULL);
+	else
+		hash_main(&job);
+	if (m)
+		memcpy(m->sha256, job.hex, sizeof m->sha256);
+	munmap(bytes, job.size);
 	return m;
 }
 

@@ -14,6 +14,8 @@ struct reader_memory;
 struct reader_memory *reader_memory_new(size_t limit);
 void reader_memory_free(struct reader_memory **m);
 ProtobufCAllocator *reader_memory_allocator(struct reader_memory *m);
+/* Give back a piece of this size, if it is a large one; it must not be touched again. */
+void reader_memory_drop(struct reader_memory *m, void *piece, size_t bytes);
 bool reader_memory_full(const struct reader_memory *m);
 
 /* tensor.c: values and shape of a TensorProto; what names it in words. */

@@ -2,6 +2,7 @@
 #include "infer/onnx/onnx.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "infer/onnx/parts.h"
 
@@ -209,8 +210,13 @@ int onnx_read(struct graph *g, const void *bytes, size_t size, struct err *e)
 	if (!m)
 		return err_code(e, EX_OSERR, "memory is short");
 	message = unpack(&onnx__model_proto__descriptor, m, bytes, size, e);
-	if (message)
+	if (message) {
+		if (g->mapped) /* or file and copy would be held at once */
+			madvise((void *)bytes, size, MADV_DONTNEED);
+		g->reader = m;
 		result = read_model(g, (const Onnx__ModelProto *)message, e);
+		g->reader = NULL;
+	}
 	reader_memory_free(&m);
 	return result;
 }

@@ -121,6 +121,8 @@ int read_tensor(struct graph *g, struct tensor *t, const Onnx__TensorProto *p, s
 		return short_of(t, backing(p), e);
 	if (graph_fill(g, t, e) < 0 || values(t, p, e) < 0)
 		return -1;
+	if (p->has_raw_data && g->reader) /* nobody reads them again */
+		reader_memory_drop(g->reader, p->raw_data.data, p->raw_data.len);
 	t->constant = true;
 	return 0;
 }
