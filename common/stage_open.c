@@ -254,7 +254,7 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
  * on its way. Let the link's thread send it, then die of the signal. */
 static void on_crash(int number)
 {
-	struct timespec rest = { 0, 30000000 };
+	struct timespec rest = { 0, 100000000 };
 
 	nanosleep(&rest, NULL);
 	raise(number);

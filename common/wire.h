@@ -100,7 +100,7 @@ struct message_eos {
 };
 
 struct message_state {
-	char state[16]; /* "idle", "busy", "draining" */
+	char state[16]; /* "idle", "busy", "draining", "orphan": nothing is upstream of it */
 	uint64_t queued, unacked, in, out, ignored;
 	uint64_t busy_ms; /* how long it has worked on the present frame, 0 if idle */
 };
