@@ -53,15 +53,6 @@ static int output(struct node *n, int rank, const int64_t *dim, struct err *e)
 	return 0;
 }
 
-static int64_t product(const int64_t *dim, int from, int to)
-{
-	int64_t p = 1;
-
-	for (int i = from; i < to; i++)
-		p = (int64_t)((uint64_t)p * (uint64_t)dim[i]);
-	return p;
-}
-
 static int gather_shape(struct node *n, struct err *e)
 {
 	const struct tensor *x = n->in[0], *t = n->in[1];
@@ -86,8 +77,8 @@ static void gather_run(const struct node *n)
 {
 	const struct tensor *x = n->in[0], *t = n->in[1];
 	int axis = (int)*(int64_t *)n->state;
-	int64_t outer = product(x->dim, 0, axis), size = x->dim[axis];
-	size_t block = (size_t)product(x->dim, axis + 1, x->rank) * dtype_size(x->dtype);
+	int64_t outer = walk_product(x->dim, 0, axis), size = x->dim[axis];
+	size_t block = (size_t)walk_product(x->dim, axis + 1, x->rank) * dtype_size(x->dtype);
 	int64_t count = (int64_t)tensor_count(t);
 	char *y = n->out[0]->data;
 
@@ -282,7 +273,7 @@ static int gather_nd_shape(struct node *n, struct err *e)
 static int64_t nd_offset(const struct tensor *x, const struct tensor *t, int64_t k, int batch)
 {
 	int64_t depth = t->dim[t->rank - 1], offset = 0;
-	int64_t per_batch = product(t->dim, batch, t->rank - 1),
+	int64_t per_batch = walk_product(t->dim, batch, t->rank - 1),
 		rest = k / (per_batch ? per_batch : 1);
 
 	for (int i = batch - 1; i >= 0; i--) {
@@ -299,8 +290,9 @@ static void gather_nd_run(const struct node *n)
 	const struct tensor *x = n->in[0], *t = n->in[1];
 	int batch = (int)node_int(n, "batch_dims", 0);
 	size_t each = dtype_size(x->dtype);
-	size_t block = (size_t)product(x->dim, batch + (int)t->dim[t->rank - 1], x->rank) * each;
-	int64_t rows = product(t->dim, 0, t->rank - 1);
+	size_t block =
+	    (size_t)walk_product(x->dim, batch + (int)t->dim[t->rank - 1], x->rank) * each;
+	int64_t rows = walk_product(t->dim, 0, t->rank - 1);
 
 	for (int64_t k = 0; k < rows; k++)
 		memcpy((char *)n->out[0]->data + (size_t)k * block,
@@ -329,8 +321,8 @@ static int scatter_nd_shape(struct node *n, struct err *e)
 static void scatter_nd_run(const struct node *n)
 {
 	const struct tensor *y = n->out[0], *t = n->in[1];
-	int64_t block = product(y->dim, (int)t->dim[t->rank - 1], y->rank);
-	int64_t rows = product(t->dim, 0, t->rank - 1);
+	int64_t block = walk_product(y->dim, (int)t->dim[t->rank - 1], y->rank);
+	int64_t rows = walk_product(t->dim, 0, t->rank - 1);
 	enum reduction how = how_of(n);
 
 	memcpy(y->data, n->in[0]->data, tensor_bytes(y));
@@ -368,7 +360,7 @@ static void onehot_run(const struct node *n)
 {
 	const struct tensor *t = n->in[0], *y = n->out[0];
 	int axis = (int)*(int64_t *)n->state;
-	int64_t depth = y->dim[axis], inner = product(y->dim, axis + 1, y->rank);
+	int64_t depth = y->dim[axis], inner = walk_product(y->dim, axis + 1, y->rank);
 	size_t each = dtype_size(y->dtype), count = tensor_count(y);
 	const char *values = n->in[2]->data;
 

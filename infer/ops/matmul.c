@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "infer/kernels/gemm.h"
+#include "infer/ops/walk.h"
 
 struct product {
 	int64_t m, n, k, batch; /* batch: products, each with a place of its own in both factors */
@@ -227,23 +228,6 @@ static int matmul_plan(struct node *n, struct err *e)
 	return plan(n, node_in(n, 2), e);
 }
 
-/* Which of t's matrices serves batch i of the result, whose batch dims are dim[0 … rank). */
-static int64_t matrix_at(const struct tensor *t, const int64_t *dim, int rank, int64_t i)
-{
-	int own = t->rank > 2 ? t->rank - 2 : 0;
-	int64_t at = 0, step = 1;
-
-	for (int k = 1; k <= rank; k++) {
-		int64_t here = i % dim[rank - k];
-		i /= dim[rank - k];
-		if (k > own)
-			continue;
-		at += t->dim[own - k] == 1 ? 0 : here * step;
-		step *= t->dim[own - k];
-	}
-	return at;
-}
-
 static void matmul_run(const struct node *n)
 {
 	const struct product *p = n->state;
@@ -256,8 +240,8 @@ static void matmul_run(const struct node *n)
 		return;
 	}
 	for (int64_t i = 0; i < p->batch; i++) {
-		int64_t from_a = p->batch > 1 ? matrix_at(a, y->dim, rank, i) : 0;
-		int64_t from_b = p->batch > 1 ? matrix_at(b, y->dim, rank, i) : 0;
+		int64_t from_a = p->batch > 1 ? walk_matrix(a, y->dim, rank, i) : 0;
+		int64_t from_b = p->batch > 1 ? walk_matrix(b, y->dim, rank, i) : 0;
 		gemm_plain(n->kernels, (size_t)p->m, (size_t)p->n, (size_t)p->k,
 			   (const float *)a->data + from_a * p->m * p->k, p->am, p->ak,
 			   (const float *)b->data + from_b * p->k * p->n, p->bk, p->bn,

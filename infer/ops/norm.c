@@ -1,7 +1,7 @@
 /* Normalisations: BatchNormalization, InstanceNormalization, GroupNormalization, LayerNormalization,
- * RMSNormalization, MeanVarianceNormalization, LpNormalization, LRN.
+ * RMSNormalization.
  *
- * Means and variances are summed in double, in memory order, two passes: exact enough that the order
+ * Means and variances are summed in double, in eight lanes, two passes: exact enough that the order
  * hardly shows, and fixed. */
 #include "infer/ops/ops.h"
 
@@ -34,15 +34,6 @@ static int check_vector(const struct node *n, int i, int64_t count, struct err *
 	if (t && (t->rank != 1 || t->dim[0] != count))
 		return node_invalid(n, e, "input %d is not %lld values", i, (long long)count);
 	return 0;
-}
-
-static int64_t product(const int64_t *dim, int from, int to)
-{
-	int64_t p = 1;
-
-	for (int i = from; i < to; i++)
-		p = (int64_t)((uint64_t)p * (uint64_t)dim[i]);
-	return p;
 }
 
 /* --- BatchNormalization: y = (x - mean) / sqrt(var + epsilon) scale + b, per channel ------------- */
@@ -100,7 +91,7 @@ static void scale_channels(const struct tensor *x, const struct tensor *y, const
 			scale_row(from + i, to + i, scale, shift, channels);
 		return;
 	}
-	size_t inner = x->rank > 1 ? (size_t)product(x->dim, 2, x->rank) : count;
+	size_t inner = x->rank > 1 ? (size_t)walk_product(x->dim, 2, x->rank) : count;
 	for (size_t i = 0, c = 0; i < count; i += inner, c = (c + 1) % (size_t)channels)
 		for (size_t k = 0; k < inner; k++)
 			to[i + k] = from[i + k] * scale[c] + shift[c];
@@ -189,7 +180,7 @@ static void normalise_groups(const struct node *n, int64_t groups, bool per_grou
 	const struct tensor *x = n->in[0];
 	const float *from = x->data, *scale = n->in[1]->data, *bias = n->in[2]->data;
 	double epsilon = (double)node_float(n, "epsilon", 1e-5f), mean, variance;
-	int64_t pixels = product(x->dim, 2, x->rank), each = x->dim[1] / groups;
+	int64_t pixels = walk_product(x->dim, 2, x->rank), each = x->dim[1] / groups;
 	float *to = n->out[0]->data;
 
 	for (int64_t b = 0; b < x->dim[0]; b++)
@@ -239,13 +230,13 @@ static int layer_check(struct node *n, bool mean, struct err *e)
 	if (stash != DTYPE_F32 && stash != DTYPE_F16)
 		return node_unsupported(n, e, "stash_type %lld", (long long)stash);
 	*l = (struct layer){ .axis = (int)axis, .mean = mean };
-	l->outer = product(x->dim, 0, l->axis);
-	l->inner = product(x->dim, l->axis, x->rank);
+	l->outer = walk_product(x->dim, 0, l->axis);
+	l->inner = walk_product(x->dim, l->axis, x->rank);
 	tail.rank = x->rank - l->axis;
 	memcpy(tail.dim, x->dim + axis, (size_t)tail.rank * sizeof tail.dim[0]);
 	for (int i = 1; i < n->in_count; i++)
 		if (n->in[i] && (node_broadcast(n, &tail, n->in[i], &rank, dim, e) < 0 ||
-				 rank != tail.rank || product(dim, 0, rank) != l->inner))
+				 rank != tail.rank || walk_product(dim, 0, rank) != l->inner))
 			return node_invalid(n, e, "input %d does not broadcast to the last axes",
 					    i);
 	memcpy(dim, x->dim, sizeof dim);
@@ -328,189 +319,6 @@ static void layer_run(const struct node *n)
 	}
 }
 
-/* --- LpNormalization, MeanVarianceNormalization: over axes of one's choice ---------------------- */
-
-struct axes {
-	unsigned mask;
-	int64_t p;
-};
-
-static int mvn_shape(struct node *n, struct err *e)
-{
-	static const int64_t usual[] = { 0, 2, 3 };
-	struct axes *a = node_note(n, sizeof *a, e);
-	const int64_t *axes;
-	int count = node_ints(n, "axes", &axes);
-
-	if (!a || check_f32(n, e) < 0)
-		return -1;
-	a->mask = 0;
-	if (!node_attr(n, "axes")) {
-		axes = usual;
-		count = 3;
-	}
-	for (int i = 0; i < count; i++) {
-		int64_t axis = axes[i];
-		if (node_axis(n, &axis, n->in[0]->rank, e) < 0)
-			return -1;
-		a->mask |= 1u << axis;
-	}
-	return output(n, 0, n->in[0]->rank, n->in[0]->dim, e);
-}
-
-static int lp_shape(struct node *n, struct err *e)
-{
-	struct axes *a = node_note(n, sizeof *a, e);
-	int64_t axis = node_int(n, "axis", -1);
-
-	if (!a || check_f32(n, e) < 0 || node_axis(n, &axis, n->in[0]->rank, e) < 0)
-		return -1;
-	a->mask = 1u << axis;
-	a->p = node_int(n, "p", 2);
-	if (a->p != 1 && a->p != 2)
-		return node_invalid(n, e, "p is %lld", (long long)a->p);
-	return output(n, 0, n->in[0]->rank, n->in[0]->dim, e);
-}
-
-/* Walks over the axes in the mask and over the others, in the tensor's own memory. */
-static void part(const struct tensor *t, unsigned mask, struct tensor *some)
-{
-	*some = *t;
-	for (int i = 0; i < t->rank; i++)
-		if (!(mask >> i & 1))
-			some->dim[i] = 1;
-}
-
-static void mvn_one(const struct tensor *over, const float *x, float *y)
-{
-	double sum = 0, squares = 0, count = (double)tensor_count(over), mean, inverse;
-	struct walk w;
-
-	for (int pass = 0; pass < 2; pass++) {
-		walk_init(&w, over);
-		for (walk_begin(&w); !w.done; walk_next(&w))
-			for (int64_t i = 0; i < w.count; i++) {
-				double v = (double)x[w.offset[0] + i * w.step[0]];
-				sum += pass ? 0 : v;
-				squares += pass ? (v - sum / count) * (v - sum / count) : 0;
-			}
-	}
-	mean = sum / count;
-	inverse = 1 / (sqrt(squares / count) + 1e-9);
-	walk_init(&w, over);
-	for (walk_begin(&w); !w.done; walk_next(&w))
-		for (int64_t i = 0; i < w.count; i++) {
-			int64_t at = w.offset[0] + i * w.step[0];
-			y[at] = (float)(((double)x[at] - mean) * inverse);
-		}
-}
-
-static void lp_one(const struct tensor *over, const float *x, float *y, int64_t p)
-{
-	double sum = 0;
-	struct walk w;
-
-	for (int pass = 0; pass < 2; pass++) {
-		walk_init(&w, over);
-		for (walk_begin(&w); !w.done; walk_next(&w))
-			for (int64_t i = 0; i < w.count; i++) {
-				int64_t at = w.offset[0] + i * w.step[0];
-				double v = (double)x[at];
-				if (pass)
-					y[at] = sum != 0 ? (float)(v / sum) : 0;
-				else
-					sum += p == 1 ? fabs(v) : v * v;
-			}
-		if (!pass && p == 2)
-			sum = sqrt(sum);
-	}
-}
-
-static void axes_run(const struct node *n, bool lp)
-{
-	const struct axes *a = n->state;
-	const struct tensor *x = n->in[0];
-	struct tensor over, others;
-	struct walk w;
-
-	part(x, a->mask, &over);
-	part(x, ~a->mask, &others);
-	walk_init(&w, &others);
-	for (walk_begin(&w); !w.done && tensor_count(x); walk_next(&w))
-		for (int64_t i = 0; i < w.count; i++) {
-			int64_t at = w.offset[0] + i * w.step[0];
-			const float *from = (const float *)x->data + at;
-			float *to = (float *)n->out[0]->data + at;
-			if (lp)
-				lp_one(&over, from, to, a->p);
-			else
-				mvn_one(&over, from, to);
-		}
-}
-
-static void mvn_run(const struct node *n)
-{
-	axes_run(n, false);
-}
-
-static void lp_run(const struct node *n)
-{
-	axes_run(n, true);
-}
-
-/* --- LRN: y = x / (bias + alpha / size · Σ x² over neighbouring channels) ^ beta ------------------- */
-
-static int lrn_shape(struct node *n, struct err *e)
-{
-	int64_t size = node_int(n, "size", 0);
-
-	if (check_f32(n, e) < 0)
-		return -1;
-	if (n->in[0]->rank < 2)
-		return node_invalid(n, e, "input of rank %d", n->in[0]->rank);
-	if (size < 1 || size > INT32_MAX)
-		return node_invalid(n, e, "size %lld", (long long)size);
-	return output(n, 0, n->in[0]->rank, n->in[0]->dim, e);
-}
-
-static float lrn_at(const float *x, int64_t stride, int64_t c, int64_t channels, int64_t size,
-		    const float *abk)
-{
-	int64_t from = c - (size - 1) / 2, to = c + size / 2;
-	float sum = 0, base;
-
-	from = from < 0 ? 0 : from;
-	to = to >= channels ? channels - 1 : to;
-	for (int64_t k = from; k <= to; k++)
-		sum += x[k * stride] * x[k * stride];
-	base = abk[2] + abk[0] / (float)size * sum;
-	if (abk[1] == 0.75f) { /* what every network uses: two roots instead of a power */
-		float root = sqrtf(base);
-		return x[c * stride] / (root * sqrtf(root));
-	}
-	return (float)((double)x[c * stride] / pow((double)base, (double)abk[1]));
-}
-
-static void lrn_run(const struct node *n)
-{
-	const struct tensor *x = n->in[0];
-	const float abk[] = { node_float(n, "alpha", 1e-4f), node_float(n, "beta", 0.75f),
-			      node_float(n, "bias", 1) };
-	int64_t size = node_int(n, "size", 1), channels = x->dim[1], stride = x->stride[1];
-	struct tensor pixels;
-	struct walk w;
-
-	part(x, ~2u, &pixels);
-	walk_init(&w, &pixels);
-	for (walk_begin(&w); !w.done; walk_next(&w))
-		for (int64_t i = 0; i < w.count; i++) {
-			int64_t at = w.offset[0] + i * w.step[0];
-			for (int64_t c = 0; c < channels; c++)
-				((float *)n->out[0]->data)[at + c * stride] = lrn_at(
-				    (const float *)x->data + at, stride, c, channels, size, abk);
-		}
-}
-
 #define ROW(onnx, from, how, least, outs, attributes, shapes, plans, runs)                         \
 	&(const struct op)                                                                         \
 	{                                                                                          \
@@ -547,8 +355,5 @@ const struct op *const ops_norm[] = {
 			    .run = layer_run },
 	ROW("RMSNormalization", 23, OP_PLAIN, 2, 1, "axis:i epsilon:f stash_type:i", rms_shape,
 	    layer_plan, layer_run),
-	ROW("MeanVarianceNormalization", 9, OP_FOLLOW, 1, 1, "axes:I", mvn_shape, NULL, mvn_run),
-	ROW("LpNormalization", 1, OP_FOLLOW, 1, 1, "axis:i p:i", lp_shape, NULL, lp_run),
-	ROW("LRN", 1, OP_FOLLOW, 1, 1, "alpha:f beta:f bias:f !size:i", lrn_shape, NULL, lrn_run),
 	NULL,
 };

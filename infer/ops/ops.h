@@ -22,13 +22,15 @@ extern const struct op *const ops_einsum[];        /* einsum.c: Einsum, Trilu */
 extern const struct op *const ops_gather[];        /* gather.c: Gather, Scatter, OneHot, … */
 extern const struct op *const ops_matmul[];        /* matmul.c: Gemm, MatMul */
 extern const struct op *const ops_move[];          /* move.c: Transpose, Concat, Slice, … */
-extern const struct op *const ops_norm[];          /* norm.c: BatchNormalization, LRN, … */
+extern const struct op *const ops_norm[];          /* norm.c: BatchNormalization, … */
+extern const struct op *const ops_norm_axes[];     /* norm_axes.c: LRN, LpNormalization, … */
+extern const struct op *const ops_order[];         /* order.c: CumSum, TopK */
 extern const struct op *const ops_pad[];           /* pad.c: Pad */
 extern const struct op *const ops_pool[];          /* pool.c: MaxPool, GlobalAveragePool, … */
 extern const struct op *const ops_qconv[];         /* qconv.c: QLinearConv, ConvInteger */
 extern const struct op *const ops_qmatmul[];       /* qmatmul.c: QLinearMatMul, MatMulInteger */
 extern const struct op *const ops_quant[];         /* quant.c: QuantizeLinear, … */
-extern const struct op *const ops_reduce[];        /* reduce.c: ReduceMean, ArgMax, TopK, … */
+extern const struct op *const ops_reduce[];        /* reduce.c: ReduceMean, ArgMax, … */
 extern const struct op *const ops_resize[];        /* resize.c: Resize, Upsample */
 extern const struct op *const ops_softmax[];       /* softmax.c: Softmax, LogSoftmax, Hardmax */
 extern const struct op *const ops_unary[];         /* unary.c: Abs, Exp, Elu, Not, … */

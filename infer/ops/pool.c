@@ -47,17 +47,6 @@ static struct place place_of(const struct tensor *t)
 	return p;
 }
 
-/* Taps [low, high) of the window at output o lie inside. */
-static void taps(const struct window *w, int i, int64_t o, int64_t *low, int64_t *high)
-{
-	int64_t start = o * w->stride[i] - w->before[i], d = w->dilation[i];
-
-	*low = start < 0 ? (-start + d - 1) / d : 0;
-	*high = start >= w->in[i] ? 0 : (w->in[i] - start + d - 1) / d;
-	*high = *high > w->kernel[i] ? w->kernel[i] : *high;
-	*high = *high < *low ? *low : *high;
-}
-
 /* For the channels [c, c + many) at tap (i0, i1, i2) of the window at o: where they begin. */
 static int64_t tap_offset(const struct job *j, const int64_t *o, int64_t i0, int64_t i1, int64_t i2)
 {
@@ -258,10 +247,10 @@ static void task(void *context, size_t i, int lane)
 	int64_t o[3] = { (int64_t)i % rows / w->out[1], (int64_t)i % w->out[1], 0 };
 
 	(void)lane;
-	taps(w, 0, o[0], &low[0], &high[0]);
-	taps(w, 1, o[1], &low[1], &high[1]);
+	window_taps(w, 0, o[0], &low[0], &high[0]);
+	window_taps(w, 1, o[1], &low[1], &high[1]);
 	for (o[2] = 0; o[2] < w->out[2]; o[2]++) {
-		taps(w, 2, o[2], &low[2], &high[2]);
+		window_taps(w, 2, o[2], &low[2], &high[2]);
 		if (j->n->out[0])
 			j->pixel(j, b, o, low, high);
 		if (j->p->kind == MAX && node_out(j->n, 1))

@@ -201,16 +201,6 @@ struct pixel {
 	int64_t o[3], low[3], high[3];
 };
 
-static void taps(const struct window *w, int i, int64_t o, int64_t *low, int64_t *high)
-{
-	int64_t start = o * w->stride[i] - w->before[i], d = w->dilation[i];
-
-	*low = start < 0 ? (-start + d - 1) / d : 0;
-	*high = start >= w->in[i] ? 0 : (w->in[i] - start + d - 1) / d;
-	*high = *high > w->kernel[i] ? w->kernel[i] : *high;
-	*high = *high < *low ? *low : *high;
-}
-
 static int64_t tap_pixel(const struct window *w, const struct pixel *p, int64_t i0, int64_t i1,
 			 int64_t i2)
 {
@@ -322,10 +312,10 @@ static void task(void *context, size_t i, int lane)
 			   .o = { (int64_t)i % rows / w->out[1], (int64_t)i % w->out[1], 0 } };
 
 	(void)lane;
-	taps(w, 0, p.o[0], &p.low[0], &p.high[0]);
-	taps(w, 1, p.o[1], &p.low[1], &p.high[1]);
+	window_taps(w, 0, p.o[0], &p.low[0], &p.high[0]);
+	window_taps(w, 1, p.o[1], &p.low[1], &p.high[1]);
 	for (p.o[2] = 0; p.o[2] < w->out[2]; p.o[2]++) {
-		taps(w, 2, p.o[2], &p.low[2], &p.high[2]);
+		window_taps(w, 2, p.o[2], &p.low[2], &p.high[2]);
 		pixel(j, &p, ((int64_t)i * w->out[2] + p.o[2]) * j->y_pitch);
 	}
 }

@@ -3,6 +3,7 @@
 #include "infer/ops/ops.h"
 
 #include "infer/ops/round.h"
+#include "infer/ops/walk.h"
 
 struct qmatmul {
 	int64_t m, n, k, batch;
@@ -155,23 +156,6 @@ static void store_row(const struct node *n, int64_t i, int64_t at, const uint32_
 	}
 }
 
-/* Which matrix of t serves batch i of the result. */
-static int64_t matrix_at(const struct tensor *t, const int64_t *dim, int rank, int64_t i)
-{
-	int own = t->rank > 2 ? t->rank - 2 : 0;
-	int64_t at = 0, step = 1;
-
-	for (int k = 1; k <= rank; k++) {
-		int64_t here = i % dim[rank - k];
-		i /= dim[rank - k];
-		if (k > own)
-			continue;
-		at += t->dim[own - k] == 1 ? 0 : here * step;
-		step *= t->dim[own - k];
-	}
-	return at;
-}
-
 static void run(const struct node *n)
 {
 	const struct qmatmul *q = n->state;
@@ -179,8 +163,8 @@ static void run(const struct node *n)
 	int rank = y->rank - (a->rank > 1) - (b->rank > 1);
 
 	for (int64_t p = 0; p < q->batch; p++) {
-		int64_t a_at = matrix_at(a, y->dim, rank, p) * q->m * q->k;
-		int64_t b_at = matrix_at(b, y->dim, rank, p) * q->k * q->n;
+		int64_t a_at = walk_matrix(a, y->dim, rank, p) * q->m * q->k;
+		int64_t b_at = walk_matrix(b, y->dim, rank, p) * q->k * q->n;
 		for (int64_t i = 0; i < q->m; i++) {
 			row_sums(n, a, a_at, b, b_at, i, n->work);
 			store_row(n, i, (p * q->m + i) * q->n, n->work);

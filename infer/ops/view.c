@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "infer/ops/walk.h"
+
 static int output_view(struct node *n, int rank, const int64_t *dim, struct err *e)
 {
 	if (node_output(n, 0, n->in[0]->dtype, rank, dim, e) < 0)
@@ -11,15 +13,6 @@ static int output_view(struct node *n, int rank, const int64_t *dim, struct err 
 	if (n->out[0])
 		n->out[0]->half = n->in[0]->half;
 	return 0;
-}
-
-static int64_t product(const int64_t *dim, int from, int to)
-{
-	int64_t p = 1; /* fits: the tensor's size has been checked */
-
-	for (int i = from; i < to; i++)
-		p = (int64_t)((uint64_t)p * (uint64_t)dim[i]);
-	return p;
 }
 
 /* 0 stands for the input's dimension (unless allowzero), one -1 for what remains. */
@@ -70,8 +63,8 @@ static int flatten_shape(struct node *n, struct err *e)
 
 	if (axis != x->rank && node_axis(n, &axis, x->rank, e) < 0)
 		return -1;
-	dim[0] = product(x->dim, 0, (int)axis);
-	dim[1] = product(x->dim, (int)axis, x->rank);
+	dim[0] = walk_product(x->dim, 0, (int)axis);
+	dim[1] = walk_product(x->dim, (int)axis, x->rank);
 	return output_view(n, 2, dim, e);
 }
 

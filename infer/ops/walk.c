@@ -140,3 +140,36 @@ void walk_copy(struct walk *w, void *to, const void *from, size_t each)
 			copy_uint64_t(t, w->step[0], f, w->step[1], w->count);
 	}
 }
+
+void walk_part(const struct tensor *t, unsigned mask, struct tensor *some)
+{
+	*some = *t;
+	for (int i = 0; i < t->rank; i++)
+		if (!(mask >> i & 1))
+			some->dim[i] = 1;
+}
+
+int64_t walk_product(const int64_t *dim, int from, int to)
+{
+	uint64_t p = 1;
+
+	for (int i = from; i < to; i++)
+		p *= (uint64_t)dim[i];
+	return (int64_t)p;
+}
+
+int64_t walk_matrix(const struct tensor *t, const int64_t *dim, int rank, int64_t i)
+{
+	int own = t->rank > 2 ? t->rank - 2 : 0;
+	int64_t at = 0, step = 1;
+
+	for (int k = 1; k <= rank; k++) {
+		int64_t here = i % dim[rank - k];
+		i /= dim[rank - k];
+		if (k > own)
+			continue;
+		at += t->dim[own - k] == 1 ? 0 : here * step;
+		step *= t->dim[own - k];
+	}
+	return at;
+}

@@ -38,4 +38,15 @@ void walk_next(struct walk *w);
 /* Copy tensor 1 into tensor 0, elements of `each` bytes (1, 2, 4 or 8). */
 void walk_copy(struct walk *w, void *to, const void *from, size_t each);
 
+/* t with all dimensions but those in the mask made 1: to walk over some axes of a tensor in its own
+ * memory, and over the others apart from them. */
+void walk_part(const struct tensor *t, unsigned mask, struct tensor *some);
+
+/* dim[from] … dim[to - 1] multiplied; wraps around where a tensor is empty. */
+int64_t walk_product(const int64_t *dim, int from, int to);
+
+/* Of the matrices that t's last two dimensions make: which one serves matrix i of a result whose leading
+ * dims are dim[0 … rank). */
+int64_t walk_matrix(const struct tensor *t, const int64_t *dim, int rank, int64_t i);
+
 #endif

@@ -165,3 +165,13 @@ int window_read_transposed(const struct node *n, const struct tensor *x, const i
 	}
 	return 0;
 }
+
+void window_taps(const struct window *w, int i, int64_t o, int64_t *low, int64_t *high)
+{
+	int64_t start = o * w->stride[i] - w->before[i], d = w->dilation[i];
+
+	*low = start < 0 ? (-start + d - 1) / d : 0;
+	*high = start >= w->in[i] ? 0 : (w->in[i] - start + d - 1) / d;
+	*high = *high > w->kernel[i] ? w->kernel[i] : *high;
+	*high = *high < *low ? *low : *high;
+}

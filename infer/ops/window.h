@@ -20,4 +20,7 @@ int window_read(const struct node *n, const struct tensor *x, const int64_t *ker
 int window_read_transposed(const struct node *n, const struct tensor *x, const int64_t *kernel,
 			   struct window *w, struct err *e);
 
+/* Taps [low, high) of dimension i of the window at output o lie inside of the input. */
+void window_taps(const struct window *w, int i, int64_t o, int64_t *low, int64_t *high);
+
 #endif
