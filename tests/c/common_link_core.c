@@ -1,0 +1,308 @@
+/* The link's decisions one by one: a core that sends, and peers whose messages are made up here. What
+ * whole lines do under misfortune is tests/sim's matter. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/link_core.h"
+
+#define MS INT64_C(1000000)
+
+static struct message said[64]; /* what the core sent, newest last */
+static int said_to[64], said_count;
+static struct frame last_frame; /* a copy of the last FRAME's, without payload */
+static int acked_count, forgotten, broken_code, finished_count;
+static char note[4096];
+static int64_t now = 1000 * MS;
+static int checks, failures;
+
+static void check(bool good, const char *what)
+{
+	checks++;
+	failures += !good;
+	if (!good)
+		printf("FAILED: %s\n", what);
+}
+
+static void act_send(void *context, int peer, const struct message *m)
+{
+	(void)context;
+	if (said_count == 64)
+		said_count = 0;
+	said[said_count] = *m;
+	said_to[said_count++] = peer;
+	if (m->frame) {
+		last_frame = *m->frame;
+		last_frame.payload = NULL;
+	}
+}
+static void act_peer(void *context, int peer)
+{
+	(void)context, (void)peer;
+	forgotten++;
+}
+static void act_deliver(void *context, struct frame *f)
+{
+	(void)context;
+	frame_free(&f);
+}
+static void act_acked(void *context, const char *source, uint64_t run, uint64_t seq)
+{
+	(void)context, (void)source, (void)run, (void)seq;
+	acked_count++;
+}
+static void act_wanted(void *context, const struct wants *wants)
+{
+	(void)context, (void)wants;
+}
+static void act_dropped(void *context, const struct frame *f, uint64_t last)
+{
+	(void)context, (void)f, (void)last;
+}
+static void act_total(void *context, const struct message_total *total)
+{
+	(void)context, (void)total;
+}
+static void act_ended(void *context)
+{
+	(void)context;
+}
+static void act_finished(void *context)
+{
+	(void)context;
+	finished_count++;
+}
+static void act_broken(void *context, int code, const char *text)
+{
+	(void)context;
+	broken_code = code;
+	snprintf(note, sizeof note, "%s", text);
+}
+static void act_note(void *context, int severity, const char *text)
+{
+	(void)context, (void)severity, (void)text;
+}
+
+static const struct link_core_actions actions = {
+	act_send,    act_peer,  act_peer,  act_deliver,  act_acked,  act_wanted,
+	act_dropped, act_total, act_ended, act_finished, act_broken, act_note,
+};
+
+static struct link_core *make(bool pulls, bool pushes)
+{
+	struct link_core_config config = { .pulls = pulls,
+					   .pushes = pushes,
+					   .seed = 42,
+					   .retain_bytes = 1000,
+					   .retain_frames = 8,
+					   .max_tries = 3,
+					   .orphan_ns = 5000 * MS,
+					   .grace_ns = 1000 * MS };
+
+	snprintf(config.self.stage, sizeof config.self.stage, "core");
+	config.self.max_frame = 1 << 20;
+	config.self.heartbeat_ms = 100;
+	said_count = acked_count = forgotten = broken_code = finished_count = 0;
+	return link_core_new(&config, &actions, NULL);
+}
+
+static void hear(struct link_core *c, int peer, struct message *m)
+{
+	link_core_message(c, peer, m, now += MS);
+}
+
+/* A receiver says HELLO; the session it gets, 0 if it was refused. */
+static uint64_t hello(struct link_core *c, int peer, uint32_t version, enum message_role role,
+		      const char *recipe, uint64_t max_frame)
+{
+	struct message m = { .kind = MESSAGE_HELLO };
+
+	m.as.hello.version = version;
+	m.as.hello.role = role;
+	m.as.hello.max_frame = max_frame;
+	m.as.hello.heartbeat_ms = 100;
+	m.as.hello.instance[0] = (uint8_t)(peer + 1);
+	snprintf(m.as.hello.stage, sizeof m.as.hello.stage, "peer%d", peer);
+	snprintf(m.as.hello.wants.recipe, sizeof m.as.hello.wants.recipe, "%s", recipe);
+	hear(c, peer, &m);
+	const struct message *answer = said_count ? &said[said_count - 1] : NULL;
+	return answer && answer->kind == MESSAGE_WELCOME && said_to[said_count - 1] == peer
+		   ? answer->session
+		   : 0;
+}
+
+static void credit(struct link_core *c, int peer, uint64_t session, uint64_t upto)
+{
+	struct message m = { .kind = MESSAGE_CREDIT, .session = session, .upto = upto };
+
+	hear(c, peer, &m);
+}
+
+static void send(struct link_core *c, uint64_t seq, size_t bytes)
+{
+	struct frame *f = frame_new();
+
+	snprintf(f->source, sizeof f->source, "s");
+	f->seq = seq;
+	f->payload = buffer_new(bytes);
+	link_core_send(c, f, now += MS);
+}
+
+static const struct message *last(void)
+{
+	static const struct message none;
+
+	return said_count ? &said[said_count - 1] : &none;
+}
+
+static void check_refusals(void)
+{
+	struct link_core *c = make(false, true);
+	int e = link_core_bind(c, false), p[4];
+
+	for (int i = 0; i < 4; i++)
+		p[i] = link_core_peer(c, e, now);
+	check(!hello(c, p[0], 99, ROLE_RECEIVER, "", 1000) && last()->kind == MESSAGE_REJECT &&
+		  last()->code == CODE_VERSION && strstr(last()->as.text, "99"),
+	      "another version is refused, and named");
+	check(!hello(c, p[0], WIRE_VERSION, ROLE_SENDER, "", 1000) && last()->code == CODE_ROLE,
+	      "two senders are refused");
+	check(hello(c, p[1], WIRE_VERSION, ROLE_RECEIVER, "recipe-a", 1000) != 0, "a hello");
+	check(!hello(c, p[2], WIRE_VERSION, ROLE_RECEIVER, "recipe-b", 1000) &&
+		  last()->code == CODE_WANTS && strstr(last()->as.text, "recipe-a") &&
+		  strstr(last()->as.text, "recipe-b"),
+	      "other wants are refused, with both recipes");
+	check(hello(c, p[3], WIRE_VERSION, ROLE_RECEIVER, "", 1000) != 0,
+	      "who wants nothing in particular fits");
+	credit(c, p[0], 12345, 9);
+	check(last()->kind == MESSAGE_REJECT && last()->code == CODE_SESSION &&
+		  last()->session == 12345,
+	      "a session that is not known is told so");
+	int before = said_count;
+	credit(c, p[0], 12345, 10);
+	check(said_count == before, "once, not for each message");
+	link_core_free(&c);
+}
+
+static void check_frames(void)
+{
+	struct link_core *c = make(false, true);
+	int e = link_core_bind(c, false), p = link_core_peer(c, e, now);
+	uint64_t s = hello(c, p, WIRE_VERSION, ROLE_RECEIVER, "", 150);
+	struct message nak = { .kind = MESSAGE_NAK, .session = s, .link_seq = 1, .code = CODE_BAD };
+	struct message ack = { .kind = MESSAGE_ACK, .session = s };
+
+	send(c, 0, 100);
+	check(last()->kind != MESSAGE_FRAME, "nothing goes without credit");
+	credit(c, p, s, 3);
+	check(last()->kind == MESSAGE_FRAME && last()->link_seq == 1 && last_frame.seq == 0,
+	      "with credit it goes");
+	snprintf(nak.as.text, sizeof nak.as.text, "too strange");
+	hear(c, p, &nak);
+	check(last()->kind == MESSAGE_FRAME && last()->link_seq == 2 &&
+		  last_frame.status == FRAME_ERROR && strstr(last_frame.reason, "too strange"),
+	      "what the receiver cannot use becomes an error row with its reason");
+	send(c, 1, 200);
+	check(last()->kind == MESSAGE_FRAME && last()->link_seq == 3 && !last()->has_payload &&
+		  last_frame.status == FRAME_ERROR && strstr(last_frame.reason, "150"),
+	      "a frame above max_frame becomes an error row");
+	ack.as.ranges.count = 1;
+	ack.as.ranges.range[0] = (struct message_range){ 1, UINT64_MAX };
+	hear(c, p, &ack);
+	check(acked_count == 2, "a range that reaches too far means what there is");
+	credit(c, p, s, 2);
+	send(c, 2, 100);
+	check(last()->kind == MESSAGE_FRAME && last()->link_seq == 3,
+	      "credit never shrinks, nor grows");
+	link_core_free(&c);
+}
+
+static void check_retention(void)
+{
+	struct link_core *c = make(false, true);
+	int e = link_core_bind(c, false), p = link_core_peer(c, e, now), n = 0;
+	uint64_t s = hello(c, p, WIRE_VERSION, ROLE_RECEIVER, "", 1000);
+	struct link_core_counts counts;
+
+	credit(c, p, s, 100);
+	while (link_core_room(c, 1) && n < 100)
+		send(c, (uint64_t)n++, 10);
+	check(n == 8, "at most retain_frames are kept, whatever the credit");
+	link_core_gone(c, p, now += MS);
+	link_core_count(c, &counts);
+	check(counts.pending == 8 && counts.unacked == 0 && counts.resent == 8 && forgotten == 1,
+	      "a dead receiver's frames wait for another");
+	p = link_core_peer(c, e, now);
+	s = hello(c, p, WIRE_VERSION, ROLE_RECEIVER, "", 1000);
+	said_count = 0;
+	credit(c, p, s, 100);
+	bool in_order = said_count == 8;
+	for (int i = 0; i < said_count; i++)
+		in_order = in_order && said[i].kind == MESSAGE_FRAME &&
+			   said[i].link_seq == (uint64_t)i + 1;
+	check(in_order && last_frame.seq == 7, "they go again, lowest first");
+	link_core_free(&c);
+	c = make(false, true);
+	for (n = 0; link_core_room(c, 1) && n < 100; n++)
+		send(c, (uint64_t)n, 400);
+	check(n == 2, "nor more than retain_bytes");
+	link_core_free(&c);
+}
+
+static void check_nonsense(void)
+{
+	struct link_core *c = make(true, false);
+	int e = link_core_bind(c, true), p = link_core_peer(c, e, now);
+
+	link_core_malformed(c, p, "gibberish", now);
+	check(last()->kind == MESSAGE_REJECT && last()->code == CODE_BAD &&
+		  strstr(last()->as.text, "gibberish"),
+	      "the first nonsense is answered");
+	for (int i = 1; i < LINK_CORE_MALFORMED_MAX; i++)
+		link_core_malformed(c, p, "gibberish", now);
+	said_count = 0;
+	check(!hello(c, p, WIRE_VERSION, ROLE_SENDER, "", 1000) && said_count == 0,
+	      "after sixteen the peer is ignored");
+	link_core_free(&c);
+}
+
+static void check_time(void)
+{
+	struct link_core *c = make(true, false);
+	int e = link_core_bind(c, true), p = link_core_peer(c, e, now);
+	struct link_core_counts counts;
+
+	hello(c, p, WIRE_VERSION, ROLE_SENDER, "", 1000);
+	for (int i = 0; i < 39; i++)
+		link_core_tick(c, now += 10 * MS);
+	link_core_count(c, &counts);
+	check(counts.up_peers == 1 && last()->kind == MESSAGE_PING, "silence is asked about");
+	link_core_tick(c, now += 20 * MS);
+	link_core_count(c, &counts);
+	check(counts.up_peers == 0 && counts.dead == 1, "four beats of it are death");
+	link_core_tick(c, now += 4990 * MS);
+	check(broken_code == 0, "an orphan waits");
+	link_core_tick(c, now += 20 * MS);
+	check(broken_code == EX_TEMPFAIL, "and gives up with 75");
+	link_core_free(&c);
+
+	c = make(true, false);
+	e = link_core_bind(c, true), p = link_core_peer(c, e, now);
+	hello(c, p, WIRE_VERSION, ROLE_SENDER, "", 1000);
+	link_core_tick(c, now += 3000 * MS);
+	link_core_count(c, &counts);
+	check(counts.up_peers == 1, "who has slept itself takes nobody for dead");
+	link_core_free(&c);
+}
+
+int main(void)
+{
+	check_refusals();
+	check_frames();
+	check_retention();
+	check_nonsense();
+	check_time();
+	buffer_pool_drain();
+	printf("%d checks, %d failed\n", checks, failures);
+	return failures > 0;
+}
