@@ -11,11 +11,19 @@
 /* Written by the handler in whatever thread it runs, read by ours: lock-free atomics. */
 static atomic_int signal_count, signal_last, signal_bell = -1;
 
+/* A signal to a whole group may reach a worker twice, straight and through its parent. */
+#define SAME_REQUEST_NS 100000000
+
+static _Atomic int64_t signal_at;
+
 static void on_signal(int number)
 {
 	uint64_t one = 1;
 	int saved = errno, bell = signal_bell;
 
+	int64_t now = clock_mono_ns(), before = atomic_exchange(&signal_at, now);
+	if (signal_count > 0 && now - before < SAME_REQUEST_NS)
+		return;
 	signal_last = number;
 	if (++signal_count > 2)
 		_exit(128 + number); /* the thread that should have done it is stuck */

@@ -339,11 +339,12 @@ int main(int argc, char **argv)
 			return 64;
 		}
 	}
-	for (uint64_t s = from; s < from + seeds && sums.failed < 20; s++)
-		run_seed(s, verbose, &sums);
+	uint64_t ran = 0;
+	for (; ran < seeds && sums.failed < 20; ran++)
+		run_seed(from + ran, verbose, &sums);
 	printf("%llu schedules: %llu frames, %llu messages, %llu kills, %llu pauses, %llu cuts: "
 	       "%llu broke an invariant\n",
-	       (unsigned long long)seeds, (unsigned long long)sums.frames,
+	       (unsigned long long)ran, (unsigned long long)sums.frames,
 	       (unsigned long long)sums.messages, (unsigned long long)sums.kills,
 	       (unsigned long long)sums.pauses, (unsigned long long)sums.cuts,
 	       (unsigned long long)sums.failed);
