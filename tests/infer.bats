@@ -205,3 +205,9 @@ line() {
 	jq -e '.label | test("^[a-g]")' rows.jsonl
 	jq -es 'all(.[]; .score == (.scores | max))' rows.jsonl
 }
+
+@test "what exporters spell out in many nodes is seen, and computes the same" {
+	need_python numpy
+	run -0 "$PYTHON" "$TOP/tests/infer_patterns.py"
+	[[ "$output" != *FAILED* ]]
+}
