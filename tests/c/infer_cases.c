@@ -374,10 +374,17 @@ static void visit(const char *folder, int depth)
 
 static int kernels(const char *name)
 {
-	options.kernels = strcmp(name, "reference") == 0 ? KERNELS_REFERENCE
-			  : strcmp(name, "blis") == 0    ? KERNELS_BLIS
-							 : KERNELS_NATIVE;
-	return 0;
+	static const char *const names[] = { [KERNELS_NATIVE] = "native",
+					     [KERNELS_BLIS] = "blis",
+					     [KERNELS_REFERENCE] = "reference" };
+
+	for (int i = 0; i < 3; i++)
+		if (strcmp(names[i], name) == 0) {
+			options.kernels = (enum kernel_set)i;
+			return 0;
+		}
+	fprintf(stderr, "onnx-cases: no kernels '%s'\n", name);
+	return -1;
 }
 
 int main(int argc, char **argv)
@@ -394,7 +401,8 @@ int main(int argc, char **argv)
 			standard.atol = strtod(argv[++i], NULL);
 			given = true;
 		} else if (i + 1 < argc && strcmp(argv[i], "--kernels") == 0) {
-			kernels(argv[++i]);
+			if (kernels(argv[++i]) < 0)
+				return 64;
 		} else {
 			fprintf(stderr, "onnx-cases: unknown option '%s'\n", argv[i]);
 			return 64;
