@@ -14,7 +14,9 @@ CFLAGS ?= -O2 -g
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
-say = $(if $(filter 1,$(V)),@:,@echo "  $(1)")
+silent := $(findstring s,$(firstword -$(filter-out --%,$(MAKEFLAGS))))
+say = $(if $(filter 1,$(V))$(silent),@:,@echo "  $(1)")
+jobs := -j$(shell nproc)
 
 ifeq ($(SANITIZE),1)
   B ?= build/asan
@@ -86,7 +88,7 @@ man: $(mans)
 
 # Kernels in vector extensions are compiled once per instruction set and chosen at run time; the rest of
 # the program runs on any processor of the architecture.
-isas := base $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
+isas := base $(if $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null)),avx2 avx512)
 isa_flags_avx2   := -mavx2 -mfma
 isa_flags_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
 isa_sources := $(wildcard infer/kernels/isa/*.c)
@@ -131,8 +133,9 @@ $(B)/test/link_sim: $(call objects_of,tests/sim) $(B)/lib/common.a
 test-programs: all $(tests) $(if $(call sources_of,tests/sim),$(B)/test/link_sim)
 
 test: deps-test
-	$(Q)$(MAKE) --no-print-directory test-programs
-	$(Q)tests/run
+	@echo "building"
+	$(Q)$(MAKE) -s $(jobs) --no-print-directory test-programs
+	$(Q)BUILD=$(abspath $(B)) tests/run
 
 # Fuzz targets need clang; the whole room is built again with its instrumentation.
 fuzz:
@@ -161,7 +164,8 @@ deps-test:
 	$(Q)pipelines/install-packages.sh $(packages) $(test_packages)
 
 demo: deps
-	$(Q)$(MAKE) --no-print-directory all
+	@echo "building"
+	$(Q)$(MAKE) -s $(jobs) --no-print-directory all
 	$(Q)BUILD=$(B) pipelines/demo/run.sh
 
 install: all man
