@@ -16,7 +16,7 @@ struct lane {
 };
 
 struct crew {
-	int lanes;   /* with the caller's own, number 0 */
+	int lanes; /* with the caller's own, number 0 */
 	int running; /* of them; threads begin with the first job, so that a process may fork before */
 	struct lane *lane;
 	pthread_mutex_t lock;
