@@ -14,7 +14,7 @@ void end_eos(struct link_core *c, int peer, const struct message *m)
 
 	for (int i = 0; i < eos->count; i++)
 		totals_merge(c, &eos->total[i]);
-	if (eos->more)
+	if (eos->more || eos->id < p->eos_id)
 		return;
 	p->eos_id = eos->id;
 	p->eos_need = c->version;
