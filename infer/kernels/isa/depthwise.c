@@ -24,88 +24,109 @@ INLINE struct edge inside(const struct depthwise *d, size_t w)
 	return e;
 }
 
-INLINE vec quick(const struct epilogue *e, vec v)
-{
-	if (e->act == ACT_RELU)
-		return pick((vec_mask)(v < (vec){ 0 }), (vec){ 0 }, v);
-	if (e->act == ACT_CLIP)
-		return vec_clip(v, e->a, e->b);
-	return v;
-}
-
-/* `flight` output pixels from w on, VEC channels from c on; all have the same taps. */
-INLINE void pixels(const struct depthwise *d, const int flight, size_t w, size_t c, struct edge e)
+/* `flight` output pixels from w on, n channels (VEC, or fewer: then !whole) from c on; all have the
+ * same taps. stride and taps are 0 where they are not known to the compiler. */
+INLINE void pixels(const struct depthwise *d, const int flight, const size_t stride,
+		   const size_t taps, const int whole, size_t w, size_t c, size_t n, struct edge e)
 {
 	vec sum[FLIGHT];
 	ptrdiff_t start =
 	    ((ptrdiff_t)(w * d->stride) - d->pad) * (ptrdiff_t)d->x_pitch + (ptrdiff_t)c;
-	size_t step = d->stride * d->x_pitch, hop = d->dilation * d->x_pitch;
+	size_t hop = taps ? d->x_pitch : d->dilation * d->x_pitch;
+	size_t step = (stride ? stride : d->stride) * d->x_pitch;
+	size_t first = taps ? 0 : e.first, last = taps ? taps : e.last;
 
 #pragma GCC unroll 4
 	for (int f = 0; f < flight; f++)
-		sum[f] = load(d->bias + c);
+		sum[f] = whole ? load(d->bias + c) : load_n(d->bias + c, n);
 	for (size_t l = 0; l < d->lines; l++) {
 		const float *x = d->line[l] + start, *k = d->weight[l] + c;
-		for (size_t t = e.first; t < e.last; t++) {
-			vec weight = load(k + t * d->channels);
+#pragma GCC unroll 7
+		for (size_t t = first; t < last; t++) {
+			const float *p = k + t * d->channels;
+			vec weight = whole ? load(p) : load_n(p, n);
 #pragma GCC unroll 4
-			for (int f = 0; f < flight; f++)
-				sum[f] += load(x + t * hop + (size_t)f * step) * weight;
+			for (int f = 0; f < flight; f++) {
+				p = x + t * hop + (size_t)f * step;
+				sum[f] += (whole ? load(p) : load_n(p, n)) * weight;
+			}
 		}
 	}
+	if (d->residual) {
+		const float *r = d->residual + w * d->r_pitch + c;
+#pragma GCC unroll 4
+		for (int f = 0; f < flight; f++, r += d->r_pitch)
+			sum[f] += whole ? load(r) : load_n(r, n);
+	}
+	activate_quick(d->epilogue, sum, flight);
 #pragma GCC unroll 4
 	for (int f = 0; f < flight; f++) {
-		size_t at = w + (size_t)f;
-		if (d->residual)
-			sum[f] += load(d->residual + at * d->r_pitch + c);
-		store(d->y + at * d->y_pitch + c, quick(d->epilogue, sum[f]));
+		float *y = d->y + (w + (size_t)f) * d->y_pitch + c;
+		if (whole)
+			store(y, sum[f]);
+		else
+			store_n(y, sum[f], n);
 	}
 }
 
-/* The channels that do not fill a vector, one by one, in the same order of sums. */
-INLINE void single(const struct depthwise *d, size_t w, size_t c, struct edge e)
+/* All channels of `flight` pixels; the last ones may not fill a vector. */
+INLINE void channels(const struct depthwise *d, const int flight, const size_t stride,
+		     const size_t taps, size_t w, struct edge e)
 {
-	float sum = d->bias[c];
-	ptrdiff_t start =
-	    ((ptrdiff_t)(w * d->stride) - d->pad) * (ptrdiff_t)d->x_pitch + (ptrdiff_t)c;
+	size_t c = 0;
 
-	for (size_t l = 0; l < d->lines; l++)
-		for (size_t t = e.first; t < e.last; t++)
-			sum += d->line[l][start + (ptrdiff_t)(t * d->dilation * d->x_pitch)] *
-			       d->weight[l][t * d->channels + c];
-	if (d->residual)
-		sum += d->residual[w * d->r_pitch + c];
-	activate(d->epilogue, &sum, d->y + w * d->y_pitch + c, 1);
+	for (; c + VEC <= d->channels; c += VEC)
+		pixels(d, flight, stride, taps, 1, w, c, VEC, e);
+	if (c < d->channels)
+		pixels(d, flight, stride, taps, 0, w, c, d->channels - c, e);
+}
+
+/* The common windows, whole, are known to the compiler: neighbours share what they load then. */
+static void flight_of(const struct depthwise *d, size_t w, struct edge e)
+{
+	size_t kind = d->dilation == 1 && d->stride < 3 ? d->kernel_width * 2 + d->stride : 0;
+
+	switch (kind) {
+	case 3 * 2 + 1:
+		channels(d, FLIGHT, 1, 3, w, e);
+		break;
+	case 3 * 2 + 2:
+		channels(d, FLIGHT, 2, 3, w, e);
+		break;
+	case 5 * 2 + 1:
+		channels(d, FLIGHT, 1, 5, w, e);
+		break;
+	case 5 * 2 + 2:
+		channels(d, FLIGHT, 2, 5, w, e);
+		break;
+	case 7 * 2 + 1:
+		channels(d, FLIGHT, 1, 7, w, e);
+		break;
+	default:
+		channels(d, FLIGHT, 0, 0, w, e);
+	}
 }
 
 static void run(const struct depthwise *d)
 {
-	size_t whole = d->channels / VEC * VEC, w = 0;
-	size_t reach = (d->kernel_width - 1) * d->dilation;
+	size_t w = 0, reach = (d->kernel_width - 1) * d->dilation;
 
 	while (w < d->width) {
 		struct edge e = inside(d, w);
 		ptrdiff_t end = (ptrdiff_t)((w + FLIGHT - 1) * d->stride + reach) - d->pad;
-		int flight = e.first == 0 && e.last == d->kernel_width && w + FLIGHT <= d->width &&
-				     end < (ptrdiff_t)d->in_width
-				 ? FLIGHT
-				 : 1;
-		for (size_t c = 0; c < whole; c += VEC) {
-			if (flight == FLIGHT)
-				pixels(d, FLIGHT, w, c, e);
-			else
-				pixels(d, 1, w, c, e);
+		if (e.first == 0 && e.last == d->kernel_width && w + FLIGHT <= d->width &&
+		    end < (ptrdiff_t)d->in_width) {
+			flight_of(d, w, e);
+			w += FLIGHT;
+		} else {
+			channels(d, 1, 0, 0, w, e);
+			w++;
 		}
-		for (int f = 0; f < flight; f++)
-			for (size_t c = whole; c < d->channels; c++)
-				single(d, w + (size_t)f, c, e);
-		w += (size_t)flight;
 	}
-	if (d->epilogue->act == ACT_NONE || d->epilogue->act == ACT_RELU ||
-	    d->epilogue->act == ACT_CLIP)
+	if (quick(d->epilogue))
 		return;
-	for (w = 0; whole && w < d->width; w++)
-		activate(d->epilogue, d->y + w * d->y_pitch, d->y + w * d->y_pitch, whole);
+	for (w = 0; w < d->width; w++)
+		activate(d->epilogue, d->y + w * d->y_pitch, d->y + w * d->y_pitch, d->channels);
 }
 
 void (*const ISA_NAME(depthwise))(const struct depthwise *) = run;

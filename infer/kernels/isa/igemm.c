@@ -15,39 +15,30 @@
 #endif
 #define COLS (2 * VEC)
 
-/* v = act(v) for the activations that are a matter of two instructions; the others follow when the
- * block is done. */
-INLINE vec quick(const struct epilogue *e, vec v)
-{
-	if (e->act == ACT_RELU)
-		return pick((vec_mask)(v < (vec){ 0 }), (vec){ 0 }, v);
-	if (e->act == ACT_CLIP)
-		return vec_clip(v, e->a, e->b);
-	return v;
-}
-
-/* Store the first n columns of a row of a tile. */
-INLINE void finish(const struct igemm *g, const vec *sum, int vectors, const float *bias, size_t i,
+/* Finish a row of a tile and store its first n columns. */
+INLINE void finish(const struct igemm *g, vec *sum, const int vectors, const float *bias, size_t i,
 		   size_t column, size_t n)
 {
 	float *y = g->y + i * g->y_pitch + column;
 	const float *r = g->residual ? g->residual + i * g->r_pitch + column : NULL;
-	float edge[COLS], edge_r[COLS];
-	float *to = y;
+	size_t last = n - (size_t)(vectors - 1) * VEC;
 
-	if (n < (size_t)vectors * VEC) {
-		to = edge;
-		if (r)
-			r = memcpy(edge_r, r, n * sizeof *r);
+	sum[0] += load(bias);
+	if (vectors > 1)
+		sum[1] += load(bias + VEC);
+	if (r) {
+		if (vectors > 1)
+			sum[0] += load(r);
+		sum[vectors - 1] += last < VEC ? load_n(r + (vectors - 1) * VEC, last)
+					       : load(r + (vectors - 1) * VEC);
 	}
-	for (int v = 0; v < vectors; v++) {
-		vec s = sum[v] + load(bias + v * VEC);
-		if (r)
-			s += load(r + v * VEC);
-		store(to + v * VEC, quick(g->epilogue, s));
-	}
-	if (to != y)
-		memcpy(y, edge, n * sizeof *y);
+	activate_quick(g->epilogue, sum, vectors);
+	if (vectors > 1)
+		store(y, sum[0]);
+	if (last < VEC)
+		store_n(y + (vectors - 1) * VEC, sum[vectors - 1], last);
+	else
+		store(y + (vectors - 1) * VEC, sum[vectors - 1]);
 }
 
 /* Pixels [i, i + rows), `vectors` vectors of columns of one panel. */
@@ -124,8 +115,7 @@ static void run(const struct igemm *g)
 		else
 			tiles(g, 2, panel, column, n);
 	}
-	if (g->epilogue->act == ACT_NONE || g->epilogue->act == ACT_RELU ||
-	    g->epilogue->act == ACT_CLIP)
+	if (quick(g->epilogue))
 		return;
 	for (size_t i = 0; i < g->count; i++) {
 		float *y = g->y + i * g->y_pitch;

@@ -8,6 +8,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
+
+#include "infer/kernels/kernels.h"
+
 #define ISA_PASTE(name, isa) name##__##isa
 #define ISA_EXPAND(name, isa) ISA_PASTE(name, isa)
 #define ISA_NAME(name) ISA_EXPAND(name, ISA)
@@ -39,6 +45,28 @@ INLINE void store(float *p, vec v)
 	*(vec *)p = v;
 }
 
+/* The first n floats, 0 < n <= VEC; the others are zero, and nothing beyond is touched. */
+INLINE vec load_n(const float *p, size_t n)
+{
+#if VEC == 16
+	return (vec)_mm512_maskz_loadu_ps((__mmask16)(0xffffu >> (16 - n)), p);
+#else
+	vec v = { 0 };
+
+	memcpy(&v, p, n * sizeof *p);
+	return v;
+#endif
+}
+
+INLINE void store_n(float *p, vec v, size_t n)
+{
+#if VEC == 16
+	_mm512_mask_storeu_ps(p, (__mmask16)(0xffffu >> (16 - n)), (__m512)v);
+#else
+	memcpy(p, &v, n * sizeof *p);
+#endif
+}
+
 /* yes where mask is all ones, no where it is zero. */
 INLINE vec pick(vec_mask mask, vec yes, vec no)
 {
@@ -52,6 +80,49 @@ INLINE vec vec_clip(vec v, float low, float high)
 
 	v = pick((vec_mask)(v < l), l, v);
 	return pick((vec_mask)(v > h), h, v);
+}
+
+/* Is this activation a matter of a few instructions, so that kernels do it before they store? The
+ * others follow over whole rows, by activate(). */
+INLINE int quick(const struct epilogue *e)
+{
+	return e->act <= ACT_HARDSWISH;
+}
+
+/* v[i] = act(v[i]) for count vectors that are in registers. */
+INLINE void activate_quick(const struct epilogue *e, vec *v, const int count)
+{
+	const vec zero = { 0 };
+
+	switch (e->act) {
+	case ACT_RELU:
+#pragma GCC unroll 16
+		for (int i = 0; i < count; i++)
+			v[i] = pick((vec_mask)(v[i] < zero), zero, v[i]);
+		break;
+	case ACT_CLIP:
+#pragma GCC unroll 16
+		for (int i = 0; i < count; i++)
+			v[i] = vec_clip(v[i], e->a, e->b);
+		break;
+	case ACT_LEAKY:
+#pragma GCC unroll 16
+		for (int i = 0; i < count; i++)
+			v[i] = pick((vec_mask)(v[i] < zero), v[i] * e->a, v[i]);
+		break;
+	case ACT_HARDSIGMOID:
+#pragma GCC unroll 16
+		for (int i = 0; i < count; i++)
+			v[i] = vec_clip(v[i] * e->a + e->b, 0, 1);
+		break;
+	case ACT_HARDSWISH:
+#pragma GCC unroll 16
+		for (int i = 0; i < count; i++)
+			v[i] *= vec_clip(v[i] * (1.0f / 6) + 0.5f, 0, 1);
+		break;
+	default:
+		break;
+	}
 }
 
 #endif

@@ -80,15 +80,6 @@ INLINE void in(const int side, const struct winograd_in *t)
 		memcpy(t->v + (size_t)i * t->v_step + c, &d[i], rest * sizeof(float));
 }
 
-INLINE vec quick(const struct epilogue *e, vec v)
-{
-	if (e->act == ACT_RELU)
-		return pick((vec_mask)(v < (vec){ 0 }), (vec){ 0 }, v);
-	if (e->act == ACT_CLIP)
-		return vec_clip(v, e->a, e->b);
-	return v;
-}
-
 /* Aᵀ m A: rows first, the result in the upper left (side - 2)² of the tile. */
 INLINE void out_tile(const int side, vec *m)
 {
@@ -107,8 +98,7 @@ INLINE void out(const int side, const struct winograd_out *t)
 
 	for (; c < t->channels; c += VEC) {
 		size_t n = t->channels - c < VEC ? t->channels - c : VEC;
-		vec bias = { 0 };
-		memcpy(&bias, t->bias + c, n * sizeof(float));
+		vec bias = load_n(t->bias + c, n);
 		/* m's rows are whole vectors, whatever the channels: see conv_winograd.c. */
 #pragma GCC unroll 36
 		for (int i = 0; i < side * side; i++)
@@ -117,19 +107,16 @@ INLINE void out(const int side, const struct winograd_out *t)
 		for (int y = 0; y < side - 2; y++)
 			for (int x = 0; x < side - 2; x++) {
 				int at = y * (side - 2) + x;
-				vec v = m[y * side + x] + bias, r = { 0 };
+				vec v = m[y * side + x] + bias;
 				if (!t->pixel[at])
 					continue;
-				if (t->residual[at]) {
-					memcpy(&r, t->residual[at] + c, n * sizeof(float));
-					v += r;
-				}
-				v = quick(t->epilogue, v);
-				memcpy(t->pixel[at] + c, &v, n * sizeof(float));
+				if (t->residual[at])
+					v += load_n(t->residual[at] + c, n);
+				activate_quick(t->epilogue, &v, 1);
+				store_n(t->pixel[at] + c, v, n);
 			}
 	}
-	if (t->epilogue->act == ACT_NONE || t->epilogue->act == ACT_RELU ||
-	    t->epilogue->act == ACT_CLIP)
+	if (quick(t->epilogue))
 		return;
 	for (int i = 0; i < (side - 2) * (side - 2); i++)
 		if (t->pixel[i])
