@@ -80,6 +80,17 @@ run_demo() {
 	diff <(jq -c "$fields" "$BATS_TEST_TMPDIR/a.jsonl" | sort) <(jq -c "$fields" "$BATS_TEST_TMPDIR/b.jsonl" | sort)
 }
 
+@test "the README tells the accuracy that the held-out pictures give" {
+	need_python cv2 PIL
+	run -0 "$PYTHON" "$demo/evaluate.py"
+	accuracy() { awk '$1 == "accuracy" { print $2 }'; }
+	measured=$(accuracy <<<"$output")
+	told=$(accuracy <"$demo/README.md")
+	[ -n "$told" ] && [ -n "$measured" ]
+	# Another processor rounds a pixel or a score another way: three pictures of 1000 may turn.
+	awk -v a="$told" -v b="$measured" 'BEGIN { exit !(a - b <= 0.3 && b - a <= 0.3) }'
+}
+
 @test "a model that cannot be read fails the demo" {
 	copy_demo
 	head -c 1000 "$demo/rings.onnx" >"$BATS_TEST_TMPDIR/copy/pipelines/demo/rings.onnx"
