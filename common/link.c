@@ -424,7 +424,7 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 	if (item[0].revents && read(l->box->link_fd, &bell, sizeof bell) < 0) {
 		/* It was only a bell. */
 	}
-	link_on_signals(l);
+	link_on_signals(l, now);
 	run_commands(l, now);
 	if (l->setup.in_fd >= 0 && item[1].revents)
 		link_read_lines(l, now);

@@ -158,4 +158,8 @@ int64_t link_core_next(const struct link_core *c);
 
 void link_core_count(const struct link_core *c, struct link_core_counts *counts);
 
+/* Is there nobody to bring the stream to its end with: has none ever come, or been away for a
+ * second, on a side that is still needed? Neighbours that have just left belong to an end. */
+bool link_core_alone(const struct link_core *c, int64_t now);
+
 #endif

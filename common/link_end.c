@@ -285,6 +285,24 @@ static void look_around(struct link_core *c)
 			   (long long)(limit / 1000000000));
 }
 
+static bool seen(const struct link_core *c, bool upstream)
+{
+	for (int e = 0; e < c->endpoint_count; e++)
+		if (c->endpoint[e].upstream == upstream && c->endpoint[e].seen)
+			return true;
+	return false;
+}
+
+bool link_core_alone(const struct link_core *c, int64_t now)
+{
+	const int64_t second = 1000000000;
+
+	if (c->finished || c->done_at)
+		return false;
+	return (c->up_lonely && (!seen(c, true) || now - c->up_lonely >= second)) ||
+	       (c->down_lonely && (!seen(c, false) || now - c->down_lonely >= second));
+}
+
 void end_step(struct link_core *c)
 {
 	if (c->finished || c->broken)

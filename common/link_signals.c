@@ -61,19 +61,15 @@ static void quit_now(struct link *l)
 	_exit(128 + number);
 }
 
-void link_on_signals(struct link *l)
+void link_on_signals(struct link *l, int64_t now)
 {
-	struct link_core_counts n;
 	int count = signal_count;
 
 	if (count == l->signals_seen)
 		return;
 	l->signals_seen = count;
-	link_core_count(l->core, &n);
 	/* Nobody to drain with: nothing to wait for. */
-	bool alone =
-	    (l->setup.core.pushes && n.down_peers == 0) || (l->setup.core.pulls && n.up_peers == 0);
-	if (count > 1 || alone)
+	if (count > 1 || link_core_alone(l->core, now))
 		quit_now(l);
 	l->leaving = l->setup.leaves && signal_last == SIGTERM;
 	pthread_mutex_lock(&l->box->lock);
