@@ -116,7 +116,7 @@ refuses() { # refuses FILE WORDS…: an error line that holds the words
 	printf 'P5 20000 20000 255\n' >large.pgm
 	printf 'P5 16384 16384 65535\n' >short.pgm
 	printf 'P6 0 5 255\n' >none.ppm
-	[[ $BUILD == *asan* ]] || ulimit -v 300000 # the sanitizer reserves terabytes
+	sanitized || ulimit -v 300000
 	refuses large.pgm 'sides must be from 1 to 16384'
 	refuses short.pgm 'ends too early'
 	refuses none.ppm 'sides must be'

@@ -29,6 +29,12 @@ need_python() {
 	done
 }
 
+# Are the programs built with a sanitizer? It reserves terabytes, and keeps freed memory for a while: no test of
+# memory means anything then.
+sanitized() {
+	grep -qaE '__(asan|tsan)_init' "$BIN/infer"
+}
+
 # wait_until SECONDS COMMAND…: until the command succeeds; fails when the time is over.
 wait_until() {
 	local deadline=$((SECONDS + $1))
