@@ -117,6 +117,18 @@ TRANSPOSE(uint16_t)
 TRANSPOSE(uint32_t)
 TRANSPOSE(uint64_t)
 
+/* Colour pictures, the most frequent case. */
+static void interleave(const uint32_t *x, uint32_t *restrict y, size_t pixels)
+{
+	const uint32_t *b = x + pixels, *c = b + pixels;
+
+	for (size_t i = 0; i < pixels; i++) {
+		y[3 * i] = x[i];
+		y[3 * i + 1] = b[i];
+		y[3 * i + 2] = c[i];
+	}
+}
+
 void tensor_relayout(struct tensor *to, const struct tensor *from)
 {
 	size_t each = dtype_size(from->dtype), total = tensor_bytes(from);
@@ -136,7 +148,9 @@ void tensor_relayout(struct tensor *to, const struct tensor *from)
 		size_t rows = from->layout == LAYOUT_LAST ? pixels : channels;
 		size_t columns = channels * pixels / rows;
 
-		if (each == 1)
+		if (each == 4 && rows == 3)
+			interleave(x, y, columns);
+		else if (each == 1)
 			transpose_uint8_t(x, y, rows, columns);
 		else if (each == 2)
 			transpose_uint16_t(x, y, rows, columns);

@@ -72,6 +72,12 @@ void conv_rows(const struct conv *c, const float *x, size_t first, size_t count,
 {
 	size_t k[3];
 
+	if (conv_taps(c) == 1 && conv_pixels(c) == c->in[0] * c->in[1] * c->in[2] && !c->pad[0] &&
+	    !c->pad[1] && !c->pad[2]) {
+		for (size_t i = 0; i < count; i++)
+			rows[i] = x + (first + i) * c->x_pitch;
+		return;
+	}
 	for (k[0] = 0; k[0] < c->kernel[0]; k[0]++)
 		for (k[1] = 0; k[1] < c->kernel[1]; k[1]++)
 			for (k[2] = 0; k[2] < c->kernel[2]; k[2]++) {

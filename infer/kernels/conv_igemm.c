@@ -54,7 +54,9 @@ static float *pack_panels(float *out, size_t columns, size_t sums, const float *
 
 static size_t conv_zeros(const struct conv *c)
 {
-	return kernel_lines(c->c * sizeof(float)) / sizeof(float);
+	size_t n = conv_has_runs(c) ? conv_run_floats(c) : c->c;
+
+	return kernel_lines(n * sizeof(float)) / sizeof(float);
 }
 
 static size_t group_floats(const struct conv *c)
@@ -63,9 +65,22 @@ static size_t group_floats(const struct conv *c)
 	       (1 + conv_taps(c) * (c->c / c->groups));
 }
 
+/* Taps as the matrix product sees them, pointers to them, and copies where windows hang over. */
+static size_t igemm_taps(const struct conv *c)
+{
+	return conv_has_runs(c) ? c->kernel[0] * c->kernel[1] : conv_taps(c);
+}
+
+static size_t pointer_bytes(const struct conv *c)
+{
+	return kernel_lines(igemm_taps(c) * BLOCK * sizeof(float *));
+}
+
 static size_t lane_bytes(const struct conv *c)
 {
-	return kernel_lines(conv_taps(c) * BLOCK * sizeof(float *));
+	size_t spare = conv_has_runs(c) ? igemm_taps(c) * BLOCK * conv_run_floats(c) : 0;
+
+	return pointer_bytes(c) + kernel_lines(spare * sizeof(float));
 }
 
 static void conv_measure(struct conv *c, int lanes)
@@ -104,6 +119,19 @@ struct conv_job {
 	struct conv_cut cut;
 };
 
+static void indirection(const struct conv_job *j, size_t picture, size_t first, size_t count,
+			const float **rows)
+{
+	const struct conv *c = j->c;
+	const float *x = j->x + picture * c->in[0] * c->in[1] * c->in[2] * c->x_pitch;
+
+	if (conv_has_runs(c))
+		conv_runs(c, x, first, count, c->packed,
+			  (float *)(void *)((char *)rows + pointer_bytes(c)), rows);
+	else
+		conv_rows(c, x, first, count, c->packed, rows);
+}
+
 static void conv_task(void *context, size_t task, int lane)
 {
 	const struct conv_job *j = context;
@@ -118,12 +146,11 @@ static void conv_task(void *context, size_t task, int lane)
 	const float **rows = (const float **)(void *)(j->work + (size_t)lane * lane_bytes(c));
 	size_t at = picture * pixels + first, channel = group * k + column;
 
-	conv_rows(c, j->x + picture * c->in[0] * c->in[1] * c->in[2] * c->x_pitch, first, count,
-		  c->packed, rows);
+	indirection(j, picture, first, count, rows);
 	struct igemm g = {
 		.count = count,
-		.taps = conv_taps(c),
-		.depth = depth,
+		.taps = igemm_taps(c),
+		.depth = conv_has_runs(c) ? conv_run_floats(c) : depth,
 		.rows = rows,
 		.offset = group * depth,
 		.panel = (const float *)c->packed + conv_zeros(c) + group * group_floats(c) +

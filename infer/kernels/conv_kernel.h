@@ -29,6 +29,14 @@ size_t conv_pixels(const struct conv *c);
 void conv_rows(const struct conv *c, const float *x, size_t first, size_t count, const float *zeros,
 	       const float **rows);
 
+/* Few channels without gaps: rows of the window as one tap (conv_runs.c). As conv_rows, but with
+ * kernel depth x height taps of conv_run_floats each (zeros must hold as many); spare: memory for
+ * as many floats for each of taps x count pointers. */
+bool conv_has_runs(const struct conv *c);
+size_t conv_run_floats(const struct conv *c);
+void conv_runs(const struct conv *c, const float *x, size_t first, size_t count, const float *zeros,
+	       float *spare, const float **rows);
+
 /* How a layer is cut into tasks: blocks of pixels of one picture (and one group), times parts of
  * the output channels. Depends on the shape alone. */
 struct conv_cut {

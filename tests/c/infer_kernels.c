@@ -113,6 +113,27 @@ static void random_shape(struct conv *c)
 	c->epilogue = (struct epilogue){ acts[random_below(6)], 0.1f, 0.7f };
 }
 
+/* Few channels and a wide window, as in first layers. */
+static void first_shape(struct conv *c)
+{
+	random_shape(c);
+	c->groups = 1;
+	c->c = 1 + random_below(6);
+	c->k = 1 + random_below(70);
+	c->x_pitch = c->c;
+	for (int a = 1; a < 3; a++) {
+		c->kernel[a] = 2 + random_below(6);
+		c->dilation[a] = 1 + random_below(8) / 7;
+		size_t reach = (c->kernel[a] - 1) * c->dilation[a] + 1;
+		c->pad[a] = (ptrdiff_t)random_below((uint32_t)reach + 2);
+		c->in[a] = 1 + random_below(30);
+		size_t whole = c->in[a] + (size_t)c->pad[a] + random_below((uint32_t)reach + 2);
+		whole = whole < reach ? reach : whole;
+		c->out[a] = (whole - reach) / c->stride[a] + 1;
+	}
+	c->y_pitch = c->r_pitch = c->k;
+}
+
 /* The shape that Winograd's kernel takes. */
 static void winograd_shape(struct conv *c)
 {
@@ -279,8 +300,11 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "bench") == 0)
 		return bench();
-	for (int i = 0; i < 300; i++) {
-		double d = try_conv(&same, crew, i % 3 ? random_shape : winograd_shape);
+	for (int i = 0; i < 400; i++) {
+		double d = try_conv(&same, crew,
+				    i % 4 == 0   ? winograd_shape
+				    : i % 4 == 1 ? first_shape
+						 : random_shape);
 		conv = d <= conv ? conv : d;
 	}
 	for (int i = 0; i < 100; i++) {
