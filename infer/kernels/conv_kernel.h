@@ -16,7 +16,7 @@ struct conv_kernel {
 		    void *work, struct crew *crew);
 };
 
-extern const struct conv_kernel conv_reference, conv_blis, conv_igemm, conv_depthwise,
+extern const struct conv_kernel conv_reference, conv_blis, conv_igemm, conv_depthwise, conv_grouped,
     conv_winograd;
 
 /* Taps of the kernel window, and pixels of one output picture. */

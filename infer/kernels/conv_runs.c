@@ -5,12 +5,14 @@
 
 #include "infer/kernels/conv_kernel.h"
 
-#define RUN_MOST 64 /* floats of a window row */
+#define RUN_MOST 64  /* floats of a window row */
+#define TAPS_MOST 32 /* window rows: copies of them take memory */
 
 bool conv_has_runs(const struct conv *c)
 {
 	return c->groups == 1 && c->kernel[2] > 1 && c->dilation[2] == 1 && c->x_pitch == c->c &&
-	       c->c <= 16 && c->kernel[2] * c->c <= RUN_MOST;
+	       c->c <= 16 && c->kernel[2] * c->c <= RUN_MOST &&
+	       c->kernel[0] * c->kernel[1] <= TAPS_MOST;
 }
 
 size_t conv_run_floats(const struct conv *c)

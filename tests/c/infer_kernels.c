@@ -134,6 +134,19 @@ static void first_shape(struct conv *c)
 	c->y_pitch = c->r_pitch = c->k;
 }
 
+/* Narrow groups, as many channels out as in. */
+static void grouped_shape(struct conv *c)
+{
+	random_shape(c);
+	c->groups = 2 + random_below(20);
+	c->c = c->k = c->groups << (1 + random_below(4));
+	c->kernel[0] = c->stride[0] = c->dilation[0] = c->in[0] = c->out[0] = 1;
+	c->pad[0] = 0;
+	c->x_pitch = c->c + random_below(2) * 5;
+	c->y_pitch = c->k + random_below(2) * 3;
+	c->r_pitch = c->k + random_below(2) * 2;
+}
+
 /* The shape that Winograd's kernel takes. */
 static void winograd_shape(struct conv *c)
 {
@@ -286,6 +299,14 @@ static int bench(void)
 		bench_layer("7 1x1", (enum kernel_set)set, 7, 512, 2048, 1, 1);
 		bench_layer("56 1x1 24", (enum kernel_set)set, 56, 144, 24, 1, 1);
 	}
+	bench_layer("112 16 96", KERNELS_NATIVE, 112, 16, 96, 1, 1);
+	bench_layer("112 32 16", KERNELS_NATIVE, 112, 32, 16, 1, 1);
+	bench_layer("56 24 144", KERNELS_NATIVE, 56, 24, 144, 1, 1);
+	bench_layer("14 96 576", KERNELS_NATIVE, 14, 96, 576, 1, 1);
+	bench_layer("7 160 960", KERNELS_NATIVE, 7, 160, 960, 1, 1);
+	bench_layer("112 3 32", KERNELS_NATIVE, 112, 3, 32, 3, 1);
+	bench_layer("28 g8 104", KERNELS_NATIVE, 28, 104, 104, 3, 13);
+	bench_layer("14 g8 208", KERNELS_NATIVE, 14, 208, 208, 3, 26);
 	bench_layer("112 dw 32", KERNELS_NATIVE, 112, 32, 32, 3, 32);
 	bench_layer("28 dw 192", KERNELS_NATIVE, 28, 192, 192, 3, 192);
 	bench_layer("7 dw 960", KERNELS_NATIVE, 7, 960, 960, 3, 960);
@@ -300,10 +321,11 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "bench") == 0)
 		return bench();
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 500; i++) {
 		double d = try_conv(&same, crew,
-				    i % 4 == 0   ? winograd_shape
-				    : i % 4 == 1 ? first_shape
+				    i % 5 == 0   ? winograd_shape
+				    : i % 5 == 1 ? first_shape
+				    : i % 5 == 2 ? grouped_shape
 						 : random_shape);
 		conv = d <= conv ? conv : d;
 	}
