@@ -87,8 +87,9 @@ static double difference(const float *a, const float *b, size_t n)
 
 static void random_shape(struct conv *c)
 {
-	static const enum activation acts[] = { ACT_NONE,      ACT_RELU, ACT_CLIP,
-						ACT_HARDSWISH, ACT_SILU, ACT_LEAKY };
+	static const enum activation acts[] = { ACT_NONE,        ACT_RELU,  ACT_CLIP, ACT_HARDSWISH,
+						ACT_SILU,        ACT_LEAKY, ACT_GELU, ACT_SIGMOID,
+						ACT_HARDSIGMOID, ACT_MISH };
 	int dims = 1 + (int)random_below(3);
 
 	memset(c, 0, sizeof *c);
@@ -110,7 +111,7 @@ static void random_shape(struct conv *c)
 	c->x_pitch = c->c + random_below(2) * 5;
 	c->y_pitch = c->k + random_below(2) * 3;
 	c->r_pitch = c->k + random_below(2) * 2;
-	c->epilogue = (struct epilogue){ acts[random_below(6)], 0.1f, 0.7f };
+	c->epilogue = (struct epilogue){ acts[random_below(10)], 0.1f, 0.7f };
 }
 
 /* Few channels and a wide window, as in first layers. */

@@ -3,6 +3,7 @@
 #include "infer/kernels/depthwise.h"
 
 #include "infer/kernels/isa/isa.h"
+#include "infer/kernels/isa/smooth.h"
 
 #define FLIGHT 4
 
@@ -123,10 +124,7 @@ static void run(const struct depthwise *d)
 			w++;
 		}
 	}
-	if (quick(d->epilogue))
-		return;
-	for (w = 0; w < d->width; w++)
-		activate(d->epilogue, d->y + w * d->y_pitch, d->y + w * d->y_pitch, d->channels);
+	activate_rows(d->epilogue, d->y, d->y_pitch, d->width, d->channels);
 }
 
 void (*const ISA_NAME(depthwise))(const struct depthwise *) = run;

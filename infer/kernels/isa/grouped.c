@@ -3,6 +3,7 @@
 #include "infer/kernels/grouped.h"
 
 #include "infer/kernels/isa/isa.h"
+#include "infer/kernels/isa/smooth.h"
 
 #define FLIGHT GROUPED_FLIGHT
 
@@ -122,10 +123,7 @@ static void run(const struct grouped *g)
 	default:
 		return; /* conv_grouped.c does not choose others */
 	}
-	if (quick(g->epilogue))
-		return;
-	for (size_t w = 0; w < g->width; w++)
-		activate(g->epilogue, g->y + w * g->y_pitch, g->y + w * g->y_pitch, g->channels);
+	activate_rows(g->epilogue, g->y, g->y_pitch, g->width, g->channels);
 }
 
 const struct grouped_isa ISA_NAME(grouped) = { VEC, run };

@@ -5,6 +5,7 @@
 #include "infer/kernels/igemm.h"
 
 #include "infer/kernels/isa/isa.h"
+#include "infer/kernels/isa/smooth.h"
 
 #if VEC == 16
 #define ROWS 8
@@ -115,12 +116,7 @@ static void run(const struct igemm *g)
 		else
 			tiles(g, 2, panel, column, n);
 	}
-	if (quick(g->epilogue))
-		return;
-	for (size_t i = 0; i < g->count; i++) {
-		float *y = g->y + i * g->y_pitch;
-		activate(g->epilogue, y, y, g->columns);
-	}
+	activate_rows(g->epilogue, g->y, g->y_pitch, g->count, g->columns);
 }
 
 const struct igemm_isa ISA_NAME(igemm) = { COLS, run };

@@ -3,6 +3,7 @@
 #include "infer/kernels/winograd.h"
 
 #include "infer/kernels/isa/isa.h"
+#include "infer/kernels/isa/smooth.h"
 
 /* Bᵀ for one line of 4 or 6 values, in place, `step` apart. Interpolation points 0, 1, -1 and
  * 0, 1, -1, 2, -2, each with infinity. */
@@ -120,7 +121,7 @@ INLINE void out(const int side, const struct winograd_out *t)
 		return;
 	for (int i = 0; i < (side - 2) * (side - 2); i++)
 		if (t->pixel[i])
-			activate(t->epilogue, t->pixel[i], t->pixel[i], t->channels);
+			activate_rows(t->epilogue, t->pixel[i], 0, 1, t->channels);
 }
 
 static void in2(const struct winograd_in *t)
