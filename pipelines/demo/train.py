@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Train the ring classifier, write rings.onnx and rings.json, and say what it is worth.
 
-    train.py [MODEL.onnx]    about eight minutes on two cores that are free
+    train.py [MODEL.onnx]    took 28 minutes at nice 10 on two cores that were busy
 
 Draws 6000 pictures of seed 1, learns, exports, compares OpenCV's DNN with torch, and ends with what
 evaluate.py prints. Needs Debian's python3-torch, python3-onnx, python3-opencv, python3-numpy,
