@@ -300,6 +300,8 @@ static int bench(void)
 		bench_layer("7 1x1", (enum kernel_set)set, 7, 512, 2048, 1, 1);
 		bench_layer("56 1x1 24", (enum kernel_set)set, 56, 144, 24, 1, 1);
 	}
+	bench_layer("55 3x3 16 64", KERNELS_NATIVE, 55, 16, 64, 3, 1);
+	bench_layer("14 3x3 64 256", KERNELS_NATIVE, 14, 64, 256, 3, 1);
 	bench_layer("112 16 96", KERNELS_NATIVE, 112, 16, 96, 1, 1);
 	bench_layer("112 32 16", KERNELS_NATIVE, 112, 32, 16, 1, 1);
 	bench_layer("56 24 144", KERNELS_NATIVE, 56, 24, 144, 1, 1);

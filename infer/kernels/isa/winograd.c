@@ -1,5 +1,4 @@
-/* Winograd's transforms, a vector of channels at a time; the channels that do not fill one go through
- * a buffer, so that each channel meets the same arithmetic. */
+/* Winograd's transforms, a vector of channels at a time. */
 #include "infer/kernels/winograd.h"
 
 #include "infer/kernels/isa/isa.h"
@@ -55,30 +54,34 @@ INLINE void in_tile(const int side, vec *d)
 		in_line(side, d + y * side, 1);
 }
 
-INLINE void in(const int side, const struct winograd_in *t)
+/* n channels from c on: VEC, or fewer and then not `whole`. All indices are known to the compiler: the
+ * tile is in registers, as far as there are enough. */
+INLINE void in_at(const int side, const struct winograd_in *t, size_t c, size_t n, const int whole)
 {
 	vec d[WINOGRAD_SIDE_MAX * WINOGRAD_SIDE_MAX];
+	float *v = t->v + c;
+
+#pragma GCC unroll 36
+	for (int i = 0; i < side * side; i++)
+		d[i] = whole ? load(t->pixel[i] + c) : load_n(t->pixel[i] + c, n);
+	in_tile(side, d);
+#pragma GCC unroll 36
+	for (int i = 0; i < side * side; i++, v += t->v_step) {
+		if (whole)
+			store(v, d[i]);
+		else
+			store_n(v, d[i], n);
+	}
+}
+
+INLINE void in(const int side, const struct winograd_in *t)
+{
 	size_t c = 0;
 
-	for (; c + VEC <= t->channels; c += VEC) {
-#pragma GCC unroll 36
-		for (int i = 0; i < side * side; i++)
-			d[i] = load(t->pixel[i] + c);
-		in_tile(side, d);
-#pragma GCC unroll 36
-		for (int i = 0; i < side * side; i++)
-			store(t->v + (size_t)i * t->v_step + c, d[i]);
-	}
-	size_t rest = t->channels - c;
-	if (!rest)
-		return;
-	for (int i = 0; i < side * side; i++) {
-		d[i] = (vec){ 0 };
-		memcpy(&d[i], t->pixel[i] + c, rest * sizeof(float));
-	}
-	in_tile(side, d);
-	for (int i = 0; i < side * side; i++)
-		memcpy(t->v + (size_t)i * t->v_step + c, &d[i], rest * sizeof(float));
+	for (; c + VEC <= t->channels; c += VEC)
+		in_at(side, t, c, VEC, 1);
+	if (c < t->channels)
+		in_at(side, t, c, t->channels - c, 0);
 }
 
 /* Aᵀ m A: rows first, the result in the upper left (side - 2)² of the tile. */
@@ -92,31 +95,45 @@ INLINE void out_tile(const int side, vec *m)
 		out_line(side, m + y * side, 1);
 }
 
+/* n channels from c on, as in in_at. m's rows are whole vectors, whatever the channels: see
+ * conv_winograd.c. */
+INLINE void out_at(const int side, const struct winograd_out *t, size_t c, size_t n,
+		   const int whole)
+{
+	vec m[WINOGRAD_SIDE_MAX * WINOGRAD_SIDE_MAX], done[16];
+	vec bias = whole ? load(t->bias + c) : load_n(t->bias + c, n);
+	const int size = side - 2;
+
+#pragma GCC unroll 36
+	for (int i = 0; i < side * side; i++)
+		m[i] = load(t->m + (size_t)i * t->m_step + c);
+	out_tile(side, m);
+#pragma GCC unroll 16
+	for (int i = 0; i < size * size; i++) {
+		done[i] = m[i / size * side + i % size] + bias;
+		if (t->residual[i])
+			done[i] += whole ? load(t->residual[i] + c) : load_n(t->residual[i] + c, n);
+	}
+	activate_quick(t->epilogue, done, size * size);
+#pragma GCC unroll 16
+	for (int i = 0; i < size * size; i++) {
+		if (!t->pixel[i])
+			continue;
+		if (whole)
+			store(t->pixel[i] + c, done[i]);
+		else
+			store_n(t->pixel[i] + c, done[i], n);
+	}
+}
+
 INLINE void out(const int side, const struct winograd_out *t)
 {
-	vec m[WINOGRAD_SIDE_MAX * WINOGRAD_SIDE_MAX];
 	size_t c = 0;
 
-	for (; c < t->channels; c += VEC) {
-		size_t n = t->channels - c < VEC ? t->channels - c : VEC;
-		vec bias = load_n(t->bias + c, n);
-		/* m's rows are whole vectors, whatever the channels: see conv_winograd.c. */
-#pragma GCC unroll 36
-		for (int i = 0; i < side * side; i++)
-			m[i] = load(t->m + (size_t)i * t->m_step + c);
-		out_tile(side, m);
-		for (int y = 0; y < side - 2; y++)
-			for (int x = 0; x < side - 2; x++) {
-				int at = y * (side - 2) + x;
-				vec v = m[y * side + x] + bias;
-				if (!t->pixel[at])
-					continue;
-				if (t->residual[at])
-					v += load_n(t->residual[at] + c, n);
-				activate_quick(t->epilogue, &v, 1);
-				store_n(t->pixel[at] + c, v, n);
-			}
-	}
+	for (; c + VEC <= t->channels; c += VEC)
+		out_at(side, t, c, VEC, 1);
+	if (c < t->channels)
+		out_at(side, t, c, t->channels - c, 0);
 	if (quick(t->epilogue))
 		return;
 	for (int i = 0; i < (side - 2) * (side - 2); i++)
