@@ -137,9 +137,15 @@ test: deps-test
 	$(Q)$(MAKE) -s $(jobs) --no-print-directory test-programs
 	$(Q)BUILD=$(abspath $(B)) tests/run
 
+# The link, and the threads of the engine, under ThreadSanitizer.
+test-threads: deps-test
+	$(Q)$(MAKE) -s $(jobs) --no-print-directory SANITIZE=thread test-programs
+	$(Q)BUILD=$(abspath build/tsan) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp $(TSAN_OPTIONS)" \
+		tests/run common_ infer_kernels wire link.bats
+
 # Fuzz targets need clang; the whole room is built again with its instrumentation.
-fuzz:
-	$(Q)$(MAKE) --no-print-directory B=build/fuzz CC=clang fuzz-programs \
+fuzz: deps-test
+	$(Q)$(MAKE) -s $(jobs) --no-print-directory B=build/fuzz CC=clang fuzz-programs \
 		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all"
 	$(Q)tests/fuzz/run
 fuzz-programs: $(fuzzers)
@@ -178,7 +184,7 @@ install: all man
 clean:
 	rm -rf build
 
-.PHONY: all man test test-programs fuzz fuzz-programs lint deps deps-test demo install clean bench
+.PHONY: all man test test-threads test-programs fuzz fuzz-programs lint deps deps-test demo install clean bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
