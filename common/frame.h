@@ -79,7 +79,7 @@ struct frame {
 	uint64_t
 	    run; /* content id of a recorded source, counter of a live one; at most INT64_MAX */
 	uint64_t seq; /* from 0 */
-	int try;      /* how many workers died over it */
+	int try;      /* how many workers died over it, on all links so far */
 	enum frame_status status;
 	char reason[FRAME_REASON_MAX]; /* "" unless status says otherwise */
 

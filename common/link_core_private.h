@@ -34,6 +34,7 @@ struct parcel {
 	struct frame *frame;
 	struct delivery *origin; /* NULL: our own */
 	size_t bytes;
+	int deaths;      /* on this link; frame->try counts those of all links */
 	uint64_t blamed; /* the instance that seems to have died over it last, 0: none */
 	uint64_t order;  /* in which they were given to us */
 	uint64_t link_seq;

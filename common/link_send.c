@@ -135,10 +135,8 @@ void link_core_send(struct link_core *c, struct frame *f, int64_t now)
 	struct delivery *origin = f->origin;
 
 	c->now = now > c->now ? now : c->now;
-	if (origin) {
+	if (origin)
 		receive_release(c, origin);
-		f->try = 0; /* that was upstream's count */
-	}
 	send_parcel(c, f, false, 0);
 	send_dispatch(c);
 }
@@ -175,7 +173,7 @@ static struct peer *choose(const struct link_core *c, const struct parcel *x)
 		struct peer *p = c->peer[i];
 		if (!peer_live(p) || peer_upstream(c, p) || p->leaving || peer_suspect(c, p))
 			continue;
-		if (p->sent.count > 0 && (x->frame->try > 0 || p->sent.first->frame->try > 0))
+		if (p->sent.count > 0 && (x->deaths > 0 || p->sent.first->deaths > 0))
 			continue;
 		uint64_t room = p->upto >= p->next_seq ? p->upto - p->next_seq + 1 : 0;
 		if (room > most || (room && room == most && p->dispatched < best->dispatched)) {
@@ -262,10 +260,11 @@ static void blame(struct link_core *c, const struct peer *p, struct parcel *x)
 	struct frame *f = x->frame;
 
 	x->blamed = instance_of(p);
-	if (f->status != FRAME_OK || ++f->try < c->config.max_tries)
+	f->try += f->try < INT32_MAX;
+	if (++x->deaths < c->config.max_tries || f->status != FRAME_OK)
 		return;
 	core_note(c, 0, "%s %llu: %d workers died over it", f->source, (unsigned long long)f->seq,
-		  f->try);
+		  x->deaths);
 	make_fail(c, x, FRAME_DEAD, "every worker that tried this frame died");
 	c->counts.tombstones++;
 }
@@ -294,7 +293,8 @@ static void acquit(const struct parcels *list, uint64_t instance)
 	for (struct parcel *x = list->first; x; x = x->next)
 		if (x->blamed == instance) {
 			x->blamed = 0;
-			x->frame->try -= x->frame->try > 0;
+			x->deaths--;
+			x->frame->try--;
 		}
 }
 

@@ -11,6 +11,8 @@
 static struct message said[64]; /* what the core sent, newest last */
 static int said_to[64], said_count;
 static struct frame last_frame; /* a copy of the last FRAME's, without payload */
+static struct frame *delivered; /* the newest that the core gave the stage */
+static uint8_t generation;      /* another one, another process */
 static int acked_count, forgotten, broken_code, finished_count;
 static char note[4096];
 static int64_t now = 1000 * MS;
@@ -44,7 +46,8 @@ static void act_peer(void *context, int peer)
 static void act_deliver(void *context, struct frame *f)
 {
 	(void)context;
-	frame_free(&f);
+	frame_free(&delivered);
+	delivered = f;
 }
 static void act_acked(void *context, const char *source, uint64_t run, uint64_t seq)
 {
@@ -116,19 +119,21 @@ static uint64_t hello(struct link_core *c, int peer, uint32_t version, enum mess
 		      const char *recipe, uint64_t max_frame)
 {
 	struct message m = { .kind = MESSAGE_HELLO };
+	int before = said_count;
 
 	m.as.hello.version = version;
 	m.as.hello.role = role;
 	m.as.hello.max_frame = max_frame;
 	m.as.hello.heartbeat_ms = 100;
 	m.as.hello.instance[0] = (uint8_t)(peer + 1);
+	m.as.hello.instance[1] = generation;
 	snprintf(m.as.hello.stage, sizeof m.as.hello.stage, "peer%d", peer);
 	snprintf(m.as.hello.wants.recipe, sizeof m.as.hello.wants.recipe, "%s", recipe);
 	hear(c, peer, &m);
-	const struct message *answer = said_count ? &said[said_count - 1] : NULL;
-	return answer && answer->kind == MESSAGE_WELCOME && said_to[said_count - 1] == peer
-		   ? answer->session
-		   : 0;
+	int i = said_count;
+	while (i > 0 && (said_to[i - 1] != peer || said[i - 1].kind != MESSAGE_WELCOME))
+		i--; /* the first CREDIT may follow it */
+	return i > before ? said[i - 1].session : 0;
 }
 
 static void credit(struct link_core *c, int peer, uint64_t session, uint64_t upto)
@@ -295,6 +300,64 @@ static void check_time(void)
 	link_core_free(&c);
 }
 
+/* One upstream sends a frame; the stage passes it on at once. */
+static void relay(struct link_core *c, int peer, uint64_t session, uint64_t seq, int tries)
+{
+	struct message m = { .kind = MESSAGE_FRAME, .session = session, .link_seq = seq + 1 };
+
+	m.frame = frame_new();
+	snprintf(m.frame->source, sizeof m.frame->source, "s");
+	m.frame->seq = seq;
+	m.frame->try = tries;
+	hear(c, peer, &m);
+	link_core_take(c, delivered->origin, now += MS);
+	link_core_send(c, delivered, now += MS);
+	delivered = NULL;
+}
+
+/* A receiver that takes all there is, begins with the newest and dies of it. */
+static void die_of_it(struct link_core *c, int peer)
+{
+	uint64_t s = hello(c, peer, WIRE_VERSION, ROLE_RECEIVER, "", 1000);
+	struct message work = { .kind = MESSAGE_WORK, .session = s };
+
+	generation++;
+	credit(c, peer, s, 9);
+	work.link_seq = last()->kind == MESSAGE_FRAME ? last()->link_seq : 1;
+	hear(c, peer, &work);
+	link_core_gone(c, peer, now += MS);
+}
+
+static void check_tries(void)
+{
+	struct link_core *c = make(true, true);
+	int e = link_core_bind(c, true), up = link_core_peer(c, e, now);
+	int down = link_core_bind(c, false), p = link_core_peer(c, down, now);
+	uint64_t s = hello(c, up, WIRE_VERSION, ROLE_SENDER, "", 1000);
+	uint64_t to = hello(c, p, WIRE_VERSION, ROLE_RECEIVER, "", 1000);
+	struct message ack = { .kind = MESSAGE_ACK, .session = to };
+
+	credit(c, p, to, 9);
+	relay(c, up, s, 0, 0);
+	relay(c, up, s, 1, 2);
+	check(last()->kind == MESSAGE_FRAME && last_frame.seq == 1 && last_frame.try == 2,
+	      "deaths on the link before stay counted, and nobody here is careful because of them");
+	ack.as.ranges.count = 1;
+	ack.as.ranges.range[0] = (struct message_range){ 1, 2 };
+	hear(c, p, &ack);
+	link_core_gone(c, p, now += MS);
+	relay(c, up, s, 2, 2);
+	for (int i = 0; i < 3; i++) {
+		die_of_it(c, link_core_peer(c, down, now));
+		check(last_frame.try == 2 + i, "each try names the deaths so far");
+	}
+	p = link_core_peer(c, down, now);
+	credit(c, p, hello(c, p, WIRE_VERSION, ROLE_RECEIVER, "", 1000), 9);
+	check(last_frame.seq == 2 && last_frame.status == FRAME_DEAD && last_frame.try == 5,
+	      "the tombstone tells of all five");
+	link_core_free(&c);
+}
+
 int main(void)
 {
 	check_refusals();
@@ -302,6 +365,8 @@ int main(void)
 	check_retention();
 	check_nonsense();
 	check_time();
+	check_tries();
+	frame_free(&delivered);
 	buffer_pool_drain();
 	printf("%d checks, %d failed\n", checks, failures);
 	return failures > 0;
