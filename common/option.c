@@ -295,6 +295,7 @@ static const char common_exits[] =
     "65\tbad data: a model, a configuration or a stream that cannot be used\n"
     "66\tno such file, folder or device\n"
     "70\ta fault of the program itself\n"
+    "71\tthe system refuses memory, threads or files\n"
     "73\tan output cannot be created\n"
     "74\treading or writing failed\n"
     "75\tsomething passing: a neighbour is gone or memory is short; try again\n";

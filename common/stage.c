@@ -2,6 +2,7 @@
  * mailbox. */
 #include "common/stage_private.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,10 +27,10 @@ static int started(struct stage *s)
 {
 	struct err e;
 
+	if (s->said) /* the link may stand and its address be unknown */
+		return -1;
 	if (s->link)
 		return 0;
-	if (s->said)
-		return -1;
 	return stage_start(s, &e) < 0 ? broken(s, &e) : 0;
 }
 
@@ -381,6 +382,10 @@ int stage_close(struct stage **stage, int code)
 	if (s->out_address && s->out.count == 0)
 		address_release(&s->out_address[0]);
 	code = code ? code : s->code;
+	if (fflush(stdout) != 0 && code == 0) {
+		log_error("standard output: %s", strerror(errno));
+		code = EX_IOERR;
+	}
 	option_free(s->shared);
 	free(s->shared);
 	free(s->in_address);

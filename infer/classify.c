@@ -56,7 +56,7 @@ int classify_ready(struct classifier *c, const struct model *m, int batch, struc
 		return err_set(e, "its output '%.80s' is %s: no scores of classes", y->name,
 			       tensor_text(y, text, sizeof text));
 	if (c->labels.count && c->labels.count != c->classes)
-		return err_code(e, EX_CONFIG, "%zu labels for %zu classes", c->labels.count,
+		return err_code(e, EX_DATAERR, "%zu labels for %zu classes", c->labels.count,
 				c->classes);
 	if (c->activation == SCORES_AUTO)
 		c->activation = model_gives_probabilities(m) ? SCORES_NONE

@@ -308,8 +308,7 @@ static void judge(struct row *r, const struct frame *f, struct rules *rules, con
 		r->label = keep(r, number);
 	}
 	if (!r->label || !isfinite(r->score)) {
-		if (rules_any(rules))
-			make_error(r, "no label and score: is there no infer in the pipeline?");
+		make_error(r, "no label and score: is there no infer in the pipeline?");
 		return;
 	}
 	part.label = r->label;

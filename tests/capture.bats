@@ -57,14 +57,15 @@ is_empty() {
 	[ "$(wc -l <x.jsonl)" -eq 175 ]
 	[ "$(jq -r 'select(.verdict == "error") | .image | split("/") | last' x.jsonl | grep -c '^x')" -eq 14 ]
 	[ "$(jq -r 'select(.verdict == "error") | select((.reason | length) > 40) | .reason' x.jsonl | grep -c "x.*\.png': ")" -eq 14 ]
-	[ "$(jq -r 'select(.verdict != "error") | .meta.width' x.jsonl | wc -l)" -eq 161 ]
+	# The others were decoded, and then nobody was there to judge them.
+	[ "$(jq -r 'select(.reason | startswith("no label")) | .meta.width' x.jsonl | wc -l)" -eq 161 ]
 }
 
 @test "hostile pictures never stop the line" {
 	need_data png/libpng_crashers jpeg
 	capture "$DATA/png/libpng_crashers" "$DATA/jpeg" -r | sink x.jsonl -q
 	[ "$(jq -r .image x.jsonl | sort -u | wc -l)" -eq "$(wc -l <x.jsonl)" ]
-	[ "$(jq -r 'select(.verdict == "error") | .image' x.jsonl | wc -l)" -ge 22 ]
+	[ "$(jq -r 'select(.reason | startswith("no label") | not) | .image' x.jsonl | wc -l)" -ge 22 ]
 }
 
 @test "a name that does not exist ends capture with 66 before anything is sent" {
@@ -95,7 +96,7 @@ is_empty() {
 		ffmpeg -nostdin -loglevel error -f lavfi -i testsrc=size=64x48:rate=25 -frames:v 5 -f image2pipe -c:v $format - |
 			capture - --name cam1 | sink x.jsonl -q
 	done
-	[ "$(jq -c '[.verdict, .meta.width, .meta.height]' x.jsonl | sort | uniq -c | sed 's/^ *//')" = '30 [null,64,48]' ]
+	[ "$(jq -c '[.meta.width, .meta.height]' x.jsonl | sort | uniq -c | sed 's/^ *//')" = '30 [64,48]' ]
 }
 
 @test "a picture on standard input is sent when it is whole, not when the next one comes" {

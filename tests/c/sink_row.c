@@ -128,7 +128,8 @@ static void refuse_nonsense(void)
 	expect(r, &(struct part){ "ok", -1, 0.5, NULL, NULL, 0, { 0 } }, "good", "ok >= 0.1");
 	rules_free(&r);
 	r = rules_of(NULL, 0, NULL, 0);
-	expect(r, &(struct part){ NULL, -1, NAN, NULL, NULL, 0, { 0 } }, "-", "-");
+	expect(r, &(struct part){ NULL, -1, NAN, NULL, NULL, 0, { 0 } }, "error",
+	       "no label and score: is there no infer in the pipeline?");
 	expect(r, &(struct part)SAID("ok", 0, 1, 1, 0, 0), "-", "-");
 	rules_free(&r);
 }
