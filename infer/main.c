@@ -162,9 +162,10 @@ static void tell_wants(struct stage *s, const struct model *m, const struct reci
 	stage_want(s, &w);
 }
 
-/* One picture's values at place i of the batch, in the model's type. */
+/* One picture's values at its place of the batch, in the model's type. *in is where the model will
+ * read: a picture alone that needs no conversion stays where it is. */
 static int accept(const struct model *m, const struct frame *f, unsigned char *input, int place,
-		  struct err *e)
+		  const void **in, struct err *e)
 {
 	const struct tensor *x = model_input(m, 0);
 	size_t count = tensor_count(x) / (size_t)o.batch;
@@ -174,7 +175,9 @@ static int accept(const struct model *m, const struct frame *f, unsigned char *i
 	for (int i = 0; fits && i < x->rank; i++)
 		fits = f->shape[i] == (i == 0 ? x->dim[0] / o.batch : x->dim[i]);
 	fits = fits && f->payload->size == count * dtype_size(f->dtype);
-	if (fits && f->dtype == x->dtype) {
+	if (fits && f->dtype == x->dtype && o.batch == 1) {
+		*in = f->payload->data;
+	} else if (fits && f->dtype == x->dtype) {
 		memcpy(input + (size_t)place * f->payload->size, f->payload->data,
 		       f->payload->size);
 	} else if (fits && f->dtype == DTYPE_U8 && x->dtype == DTYPE_F32) {
@@ -222,7 +225,7 @@ static int answer(struct stage *s, const struct classifier *c, struct model *m, 
 	int result = 0;
 
 	for (int i = 0; i < count; i++)
-		bad[i] = accept(m, f[i], input, i, &why[i]) < 0;
+		bad[i] = accept(m, f[i], input, i, &in[0], &why[i]) < 0;
 	model_run(m, in);
 	for (int i = 0; i < count && result == 0; i++) {
 		bad[i] = bad[i] || classify(c, m, i, f[i], &why[i]) < 0;

@@ -278,20 +278,26 @@ static void print_bench(const struct tool *t, const struct model *m, double *ms,
 	struct rusage use;
 	double median, gflops;
 
+	double mean = 0;
+
 	getrusage(RUSAGE_SELF, &use);
+	for (int64_t i = 0; i < t->runs; i++)
+		mean += ms[i] / (double)t->runs;
 	qsort(ms, (size_t)t->runs, sizeof *ms, rising);
 	median = ms[t->runs / 2];
 	gflops = model_flops(m) / ms[0] / 1e6;
 	const struct tensor *x = model_input(m, 0);
 	for (int i = 0; t->json && i < x->rank; i++)
 		printf("%s%lld", i ? ", " : "{\"input\": [", (long long)x->dim[i]);
-	printf(t->json ? "], \"median_ms\": %.4f, \"min_ms\": %.4f, \"cpu_ms\": %.4f, \"gflops\": "
+	printf(t->json ? "], \"median_ms\": %.4f, \"min_ms\": %.4f, \"mean_ms\": %.4f, \"cpu_ms\": "
+			 "%.4f, \"gflops\": "
 			 "%.2f, \"peak_rss_kb\": %ld, \"ready_ms\": %.1f, \"arena_bytes\": %zu, "
 			 "\"weight_bytes\": %zu, \"threads\": %d, \"kernels\": \"%s\"}\n"
-		       : "median %.4f ms, minimum %.4f ms, processor %.4f ms, %.2f GFLOP/s, peak "
+		       : "median %.4f ms, minimum %.4f ms, mean %.4f ms, processor %.4f ms, %.2f "
+			 "GFLOP/s, peak "
 			 "%ld kB, ready after %.1f ms, arena %zu bytes, weights %zu bytes, %d "
 			 "thread(s), kernels %s\n",
-	       median, ms[0], cpu / (double)t->runs, gflops, use.ru_maxrss, ready_ms,
+	       median, ms[0], mean, cpu / (double)t->runs, gflops, use.ru_maxrss, ready_ms,
 	       model_arena_bytes(m), model_weight_bytes(m),
 	       t->model.threads > 0 ? t->model.threads : 1, model_kernels(m));
 }

@@ -32,8 +32,8 @@ rate_of() {
 echo "line: $(basename "$(dirname "$model")")/$(basename "$model"), throughput of four processes against infer alone"
 ratios=()
 for _ in 1 2 3 4 5; do
-	alone=$(infer --bench "$model" --runs 150 --json | jq '1000 / .median_ms')
-	run_line "$scratch/x.jsonl" --count 200
+	alone=$(infer --bench "$model" --runs 300 --json | jq '1000 / .mean_ms')
+	run_line "$scratch/x.jsonl" --count 400
 	line=$(rate_of "$scratch/x.jsonl")
 	ratios+=("$(jq -n "$line / $alone")")
 	printf '  infer alone %7.1f/s   line %7.1f/s   ratio %.3f\n' "$alone" "$line" "${ratios[-1]}"
