@@ -73,7 +73,8 @@ static int open_done(struct watch *w, const char *path, struct err *e)
 	if (done.st_ino == hot.st_ino)
 		return err_code(e, EX_USAGE, "--done: '%s' is the watched folder itself", path);
 	if (faccessat(hotfolder_dir(w->hot), ".", W_OK, AT_EACCESS) < 0)
-		return err_code(e, EX_CANTCREAT, "--done: files cannot be moved out of the folder: %s",
+		return err_code(e, EX_CANTCREAT,
+				"--done: files cannot be moved out of the folder: %s",
 				strerror(errno));
 	if (flock(hotfolder_dir(w->hot), LOCK_EX | LOCK_NB) < 0)
 		return err_code(e, EX_TEMPFAIL, "another capture empties this folder");

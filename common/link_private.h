@@ -52,7 +52,8 @@ int link_port_open(struct link *l, struct address *a, bool upstream, bool own, s
 /* --- link_signals.c: from now on SIGINT and SIGTERM ring this bell (-1: none any more) */
 void link_signals_open(int bell);
 void link_signals_close(void);
-void link_on_signals(struct link *l, int64_t now); /* look whether one has come, and do what it asks for */
+void link_on_signals(struct link *l,
+		     int64_t now); /* look whether one has come, and do what it asks for */
 
 /* --- link_lines.c */
 void link_read_lines(struct link *l, int64_t now);
