@@ -147,7 +147,7 @@ test-threads: deps-test
 fuzz: deps-test
 	$(Q)$(MAKE) -s $(jobs) --no-print-directory B=build/fuzz CC=clang fuzz-programs \
 		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all"
-	$(Q)tests/fuzz/run
+	$(Q)tests/fuzz/run $(or $(FUZZ_SECONDS),10)
 fuzz-programs: $(fuzzers)
 $(fuzzers): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $$(B)/lib/$$(call room_of,$$*).a $(B)/lib/common.a
 	$(call say,LD    $@)
