@@ -74,19 +74,28 @@ static int copy_into(struct graph *g, struct node *n, int i, struct err *e)
 	return 0;
 }
 
+/* Could all that it joins be written in its place? */
+static bool joinable(const struct node *n)
+{
+	if (!n->out[0] || !on_channels(n, n->out[0]))
+		return false;
+	for (int i = 0; i < n->in_count; i++)
+		if (!n->in[i] || n->in[i]->layout != LAYOUT_LAST)
+			return false;
+	return true;
+}
+
+/* n->place: others are parts of it already (nest), so that it must be. */
 static int join(struct graph *g, struct node *n, struct err *e)
 {
 	struct tensor *whole = n->out[0];
 	int64_t channel = 0;
-	bool pays = false;
+	bool pays = n->place;
 
-	if (!whole || !on_channels(n, whole))
+	if (!joinable(n))
 		return 0;
-	for (int i = 0; i < n->in_count; i++) {
-		if (!n->in[i] || n->in[i]->layout != LAYOUT_LAST)
-			return 0;
+	for (int i = 0; i < n->in_count; i++)
 		pays |= can_be_written(n->in[i]);
-	}
 	if (!pays)
 		return 0;
 	for (int i = 0; i < n->in_count; i++) {
@@ -179,14 +188,15 @@ static void nest(struct node *a)
 {
 	struct node *longest = NULL;
 
-	if (!a->out[0] || !on_channels(a, a->out[0]) || !readers_take_gaps(a, a->out[0]))
+	if (!joinable(a) || !readers_take_gaps(a, a->out[0]))
 		return;
 	for (struct node *b = a->next; b; b = b->next)
-		if (node_is(b, "Concat") && b->out[0] && on_channels(b, b->out[0]) &&
-		    begins_with(b, a) && (!longest || b->in_count > longest->in_count))
+		if (node_is(b, "Concat") && joinable(b) && begins_with(b, a) &&
+		    (!longest || b->in_count > longest->in_count))
 			longest = b;
 	if (!longest)
 		return;
+	longest->place = 1;
 	become_slice(a->out[0], longest->out[0], 0);
 	for (int i = 0; i < a->in_count; i++)
 		a->in[i]->uses--;
@@ -198,6 +208,8 @@ static void nest(struct node *a)
 int graph_slice(struct graph *g, struct err *e)
 {
 	graph_uses(g);
+	for (struct node *n = g->first; n; n = n->next)
+		n->place = 0;
 	for (struct node *n = g->first; n; n = n->next)
 		if (node_is(n, "Concat"))
 			nest(n);
