@@ -44,7 +44,7 @@ libs_sink       := -lsqlite3
 flags := -std=c11 -D_GNU_SOURCE -I. -I$(B)/gen -Wall -Wextra -Wshadow -ffp-contract=off -pthread -MMD -MP $(sanitize)
 
 sources_of = $(shell find $(1) -name "*.c" 2>/dev/null | LC_ALL=C sort)
-objects_of = $(patsubst %.c,$(B)/obj/%.o,$(filter-out infer/kernels/isa/%,$(call sources_of,$(1))))
+objects_of = $(patsubst %.c,$(B)/obj/%.o,$(filter-out infer/kernels/isa/% infer/kernels/vnni/%,$(call sources_of,$(1))))
 programs := $(patsubst %/main.c,$(B)/bin/%,$(wildcard $(stages:%=%/main.c)))
 tests    := $(patsubst tests/c/%.c,$(B)/test/%,$(wildcard tests/c/*.c))
 fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
@@ -61,7 +61,7 @@ $(B)/obj/%.o: %.c
 
 # Loops over elements: gcc vectorises few of them at -O2, and none that might set errno or a floating-point
 # flag, which nobody reads. Values do not depend on it.
-$(B)/obj/infer/ops/%.o $(B)/obj/infer/kernels/%.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+$(B)/obj/infer/ops/%.o $(B)/obj/infer/kernels/%.o $(B)/obj/infer/fuse_moves.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
 
 $(programs): $(B)/bin/%: $(B)/obj/%/main.o $(B)/lib/%.a $(B)/lib/common.a
 	$(call say,LD    $@)
@@ -100,8 +100,14 @@ $(B)/obj/infer/kernels/isa/%.$(1).o: infer/kernels/isa/%.c
 extra_infer += $(isa_sources:%.c=$(B)/obj/%.$(1).o)
 endef
 $(foreach isa,$(isas),$(eval $(call isa_rules,$(isa))))
-# Activations give the same bytes with every set: nothing is fused there, and loops are vectorised.
-$(B)/obj/infer/kernels/isa/activate.%.o: isa_own := -O3 -ffp-contract=off
+# These give the same bytes with every set: nothing is fused there, and loops are vectorised.
+$(B)/obj/infer/kernels/isa/activate.%.o $(B)/obj/infer/kernels/isa/qwords.%.o $(B)/obj/infer/kernels/isa/qelement.%.o: isa_own := -O3 -ffp-contract=off
+
+# Products of bytes for one set more.
+ifneq ($(filter avx512,$(isas)),)
+$(B)/obj/infer/kernels/vnni/%.o: CFLAGS += $(isa_flags_avx512) -mavx512vnni
+extra_infer += $(patsubst %.c,$(B)/obj/%.o,$(wildcard infer/kernels/vnni/*.c))
+endif
 
 define room_rules
 $(B)/lib/$(1).a: $$(filter-out $(B)/obj/$(1)/main.o,$$(call objects_of,$(1)) $$(extra_$(1)))

@@ -42,6 +42,33 @@ enum isa isa_best(void)
 	return (enum isa)(k - 1);
 }
 
+/* The questions beyond the sets are asked of kernels that compute in whole numbers, whose results are the
+ * same everywhere: they do not belong to a set's name. */
+static bool beyond(void)
+{
+	const char *most = getenv("ANDON_ISA");
+
+	return isa_best() == ISA_AVX512 && (!most || strcmp(most, names[ISA_AVX512]) != 0);
+}
+
+bool isa_vnni(void)
+{
+#ifdef __x86_64__
+	return beyond() && __builtin_cpu_supports("avx512vnni");
+#else
+	return false;
+#endif
+}
+
+bool isa_vbmi(void)
+{
+#ifdef __x86_64__
+	return beyond() && __builtin_cpu_supports("avx512vbmi");
+#else
+	return false;
+#endif
+}
+
 const char *isa_name(enum isa isa)
 {
 	return names[isa];

@@ -1,14 +1,21 @@
-/* Matrix products of integers: MatMulInteger (32-bit result), QLinearMatMul (scaled and rounded). Sums
- * are exact; they wrap around at 32 bits as the specification's type says. */
+/* Matrix products of integers: MatMulInteger (32-bit result), QLinearMatMul (scaled and rounded), and what
+ * fusion makes of DequantizeLinear, Gemm or MatMul and QuantizeLinear (QGemm). Sums are exact; they wrap
+ * around at 32 bits as the specification's type says.
+ *
+ * A known second factor for all rows is packed and computed as a convolution of 1x1 over a line of rows;
+ * all else (factors that are both computed, batches of them, a zero point per row) row by row. */
 #include "infer/ops/ops.h"
 
-#include "infer/ops/round.h"
+#include "infer/kernels/requant.h"
+#include "infer/ops/qlinear.h"
 #include "infer/ops/walk.h"
 
 struct qmatmul {
 	int64_t m, n, k, batch;
 	bool scaled;
 	int a_zero, b_zero; /* inputs that hold them */
+	bool fast;
+	struct qlinear linear; /* if fast */
 };
 
 /* One value, or one per row (of a) or column (of b). */
@@ -103,12 +110,69 @@ static float scale_at(const struct node *n, int input, int64_t i)
 	return ((const float *)t->data)[tensor_count(t) == 1 ? 0 : i];
 }
 
-/* Room for a row of sums. */
+/* Rows as pixels of one line. b[k][n], or b[n][k] if turned. */
+static int plan_linear(struct node *n, struct qmatmul *q, bool turned, struct err *e)
+{
+	struct qlinear *l = &q->linear;
+	struct rows *r = &l->conv.rows;
+
+	for (int i = 0; i < 3; i++)
+		r->in[i] = r->out[i] = r->kernel[i] = r->stride[i] = r->dilation[i] = 1;
+	r->in[2] = r->out[2] = (size_t)(q->batch * q->m);
+	l->conv.n = l->conv.groups = 1;
+	l->conv.c = (size_t)q->k;
+	l->conv.k = (size_t)q->n;
+	l->weights.k_step = turned ? q->k : 1;
+	l->weights.c_step = turned ? 1 : q->n;
+	return qlinear_plan(n, l, e);
+}
+
+static bool one_or(const struct node *n, int i, int64_t count)
+{
+	const struct tensor *t = node_in(n, i);
+
+	return !t || tensor_count(t) == 1 || (t->rank == 1 && t->dim[0] == count);
+}
+
+/* One known second factor for all rows, and nothing that differs from row to row? */
+static bool is_fast(const struct node *n, const struct qmatmul *q)
+{
+	static const struct qplaces linear = QLINEAR_PLACES;
+	const struct tensor *b = n->in[q->scaled ? linear.w : 1];
+
+	for (int i = 1; i < n->in_count; i++)
+		if (n->in[i] && !n->in[i]->constant && (q->scaled || i != q->a_zero))
+			return false; /* a computed zero point of a is no matter to sums */
+	return b->rank == 2 && q->k > 0 && q->n > 0 && one_or(n, q->a_zero, 1) &&
+	       (!q->scaled || one_or(n, linear.x_scale, 1)) && one_or(n, q->b_zero, q->n) &&
+	       (!q->scaled || one_or(n, linear.w_scale, q->n));
+}
+
 static int plan(struct node *n, struct err *e)
 {
-	const struct qmatmul *q = n->state;
+	struct qmatmul *q = n->state;
 
-	return node_work(n, sizeof(uint32_t) * (size_t)q->n, e);
+	q->linear.at = q->scaled ? (struct qplaces)QLINEAR_PLACES
+				 : (struct qplaces){ .x = 0,
+						     .w = 1,
+						     .x_zero = 2,
+						     .w_zero = 3,
+						     .x_scale = -1,
+						     .w_scale = -1,
+						     .y_scale = -1,
+						     .y_zero = -1,
+						     .bias = -1,
+						     .other = -1,
+						     .other_scale = -1,
+						     .other_zero = -1,
+						     .sum_scale = -1,
+						     .sum_zero = -1,
+						     .table = -1 };
+	q->fast = is_fast(n, q);
+	if (q->fast)
+		return plan_linear(n, q, false, e);
+	n->kernel = "int rows";
+	return node_work(n, sizeof(uint32_t) * (size_t)q->n, e); /* a row of sums */
 }
 
 static void row_sums(const struct node *n, const struct tensor *a, int64_t a_at,
@@ -162,6 +226,10 @@ static void run(const struct node *n)
 	const struct tensor *a = n->in[0], *b = n->in[q->scaled ? 3 : 1], *y = n->out[0];
 	int rank = y->rank - (a->rank > 1) - (b->rank > 1);
 
+	if (q->fast) {
+		qlinear_run(n, &q->linear);
+		return;
+	}
 	for (int64_t p = 0; p < q->batch; p++) {
 		int64_t a_at = walk_matrix(a, y->dim, rank, p) * q->m * q->k;
 		int64_t b_at = walk_matrix(b, y->dim, rank, p) * q->k * q->n;
@@ -172,7 +240,53 @@ static void run(const struct node *n)
 	}
 }
 
+/* --- QGemm: x[…][k] by known w[k][n], or w[n][k] with transB ------------------------------------------ */
+
+static int gemm_shape(struct node *n, struct err *e)
+{
+	struct qmatmul *q = node_note(n, sizeof *q, e);
+	const struct tensor *x = n->in[0], *w = n->in[3];
+	int64_t dim[TENSOR_RANK_MAX];
+
+	if (!q)
+		return -1;
+	*q = (struct qmatmul){ .batch = 1, .m = 1, .linear.at = QLINEAR_PLACES };
+	if (x->rank < 1 || w->rank != 2)
+		return node_invalid(n, e, "factors of rank %d and %d", x->rank, w->rank);
+	q->n = w->dim[node_int(n, "transB", 0) ? 0 : 1];
+	q->k = w->dim[node_int(n, "transB", 0) ? 1 : 0];
+	if (q->k < 1 || q->n < 1 || x->dim[x->rank - 1] != q->k)
+		return node_invalid(n, e, "inner dimensions do not agree");
+	for (int i = 0; i < x->rank - 1; i++)
+		q->m *= dim[i] = x->dim[i];
+	dim[x->rank - 1] = q->n;
+	n->flops = 2.0 * (double)q->m * (double)q->n * (double)q->k;
+	if (qlinear_check(n, &q->linear.at, q->n, e) < 0)
+		return -1;
+	return node_output(n, 0, qlinear_result(n, &q->linear.at), x->rank, dim, e);
+}
+
+static int gemm_plan(struct node *n, struct err *e)
+{
+	return plan_linear(n, n->state, node_int(n, "transB", 0) != 0, e);
+}
+
+static void gemm_run(const struct node *n)
+{
+	qlinear_run(n, &((const struct qmatmul *)n->state)->linear);
+}
+
 const struct op *const ops_qmatmul[] = {
+	&(const struct op){ .domain = OP_OURS,
+			    .name = "QGemm",
+			    .since = 1,
+			    .flags = OP_EPILOGUE,
+			    .in_least = 6,
+			    .in_most = QLINEAR_INPUTS,
+			    .attrs = "transB:i",
+			    .shape = gemm_shape,
+			    .plan = gemm_plan,
+			    .run = gemm_run },
 	&(const struct op){ .name = "MatMulInteger",
 			    .since = 10,
 			    .in_least = 2,

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#include "infer/ops/round.h"
+#include "infer/kernels/qelement.h"
+#include "infer/kernels/requant.h"
 #include "infer/ops/walk.h"
 
 #define SMALL (TYPE(U8) | TYPE(I8) | TYPE(U16) | TYPE(I16))
@@ -103,7 +104,10 @@ static void quantize_row(const struct tensor *x, int64_t xi, int64_t xs, float s
 		return;
 	}
 	const float *from = (const float *)x->data + xi;
-	if (y->dtype == DTYPE_U8)
+	if (dtype_size(y->dtype) == 1 && xs == 1 && ys == 1)
+		qelement_quantise(from, scale, zero, r.low, r.high, (uint8_t *)y->data + yi,
+				  (size_t)count);
+	else if (y->dtype == DTYPE_U8)
 		quantize_uint8_t(from, xs, scale, zero, r, (uint8_t *)y->data + yi, ys, count);
 	else if (y->dtype == DTYPE_I8)
 		quantize_int8_t(from, xs, scale, zero, r, (int8_t *)y->data + yi, ys, count);
@@ -239,13 +243,18 @@ static void dynamic_run(const struct node *n)
 		    (uint8_t)(scale > 0 ? round_to(x[i] / scale, zero, 0, 255) : 0);
 }
 
-#define ROW(onnx, from, least, most, outs, attributes, shapes, runs)                     \
-	&(const struct op)                                                               \
-	{                                                                                \
-		.name = onnx, .since = from, .layout = OP_FOLLOW, .in_least = least,     \
-		.in_most = most, .out_most = outs, .attrs = attributes, .shape = shapes, \
-		.run = runs                                                              \
+#define QUANT(onnx, from, more, least, most, outs, attributes, shapes, runs)               \
+	&(const struct op)                                                                 \
+	{                                                                                  \
+		.name = onnx, .since = from, .layout = OP_FOLLOW, .flags = more,           \
+		.in_least = least, .in_most = most, .out_most = outs, .attrs = attributes, \
+		.shape = shapes, .run = runs                                               \
 	}
+#define ROW(onnx, from, least, most, outs, attributes, shapes, runs) \
+	QUANT(onnx, from, 0, least, most, outs, attributes, shapes, runs)
+/* Weights are to be seen as they are stored by the pass that computes in whole numbers. */
+#define LATE(onnx, from, attributes, shapes, runs) \
+	QUANT(onnx, from, OP_LATE, 2, 3, 1, attributes, shapes, runs)
 
 const struct op *const ops_quant[] = {
 	ROW("QuantizeLinear", 10, 2, 3, 1, NULL, quantize_shape, quantize_run),
@@ -253,10 +262,9 @@ const struct op *const ops_quant[] = {
 	ROW("QuantizeLinear", 19, 2, 3, 1, "axis:i saturate:i", quantize_shape, quantize_run),
 	ROW("QuantizeLinear", 21, 2, 3, 1, "axis:i saturate:i block_size:i output_dtype:i",
 	    quantize_shape, quantize_run),
-	ROW("DequantizeLinear", 10, 2, 3, 1, NULL, dequantize_shape, dequantize_run),
-	ROW("DequantizeLinear", 13, 2, 3, 1, "axis:i", dequantize_shape, dequantize_run),
-	ROW("DequantizeLinear", 21, 2, 3, 1, "axis:i block_size:i", dequantize_shape,
-	    dequantize_run),
+	LATE("DequantizeLinear", 10, NULL, dequantize_shape, dequantize_run),
+	LATE("DequantizeLinear", 13, "axis:i", dequantize_shape, dequantize_run),
+	LATE("DequantizeLinear", 21, "axis:i block_size:i", dequantize_shape, dequantize_run),
 	ROW("DynamicQuantizeLinear", 11, 1, 1, 3, NULL, dynamic_shape, dynamic_run),
 	NULL,
 };
