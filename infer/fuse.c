@@ -147,6 +147,9 @@ int graph_fuse(struct graph *g, struct err *e)
 {
 	bypass(g);
 	graph_sweep(g);
+	if (fuse_qdq(g, e) < 0 || graph_fold_late(g, e) < 0)
+		return -1;
+	graph_sweep(g);
 	if (fuse_moves(g, e) < 0)
 		return -1;
 	bypass(g);

@@ -14,6 +14,11 @@ void fuse_into(struct graph *g, struct node *n, struct node *reader);
  * not, -1 with *e. */
 int fuse_affine(struct graph *g, struct node *n, struct node *next, struct err *e);
 
+/* What n does to its first input, channel by channel: factors and summands, known, one of each per channel.
+ * 1, 0 it is something else, -1 with *e. */
+int affine_of(struct graph *g, const struct node *n, struct tensor **factor,
+	      struct tensor **summand, struct err *e);
+
 /* A BatchNormalization with known parameters that stands alone becomes a factor and a summand. */
 int fuse_lonely(struct graph *g, struct node *n, struct err *e);
 
@@ -25,6 +30,12 @@ int fuse_patterns(struct graph *g, struct err *e);
 
 /* fuse_moves.c: channel shuffles and means over whole pictures. */
 int fuse_moves(struct graph *g, struct err *e);
+
+/* Is n a ReduceMean over exactly all but the first two axes? */
+bool is_picture_mean(const struct node *n);
+
+/* fuse_qdq.c: operators between DequantizeLinear and QuantizeLinear work on bytes. */
+int fuse_qdq(struct graph *g, struct err *e);
 
 /* fuse_pads.c: zeros that a Pad puts around a convolution's input. */
 int fuse_pads(struct graph *g, struct err *e);

@@ -205,3 +205,30 @@ int fuse_lonely(struct graph *g, struct node *n, struct err *e)
 	n->attr_count = 0;
 	return 0;
 }
+
+int affine_of(struct graph *g, const struct node *n, struct tensor **factor,
+	      struct tensor **summand, struct err *e)
+{
+	const struct tensor *x = n->in[0];
+	struct affine a = { .channels = x->rank > 1 ? (size_t)x->dim[1] : 0 };
+
+	a.scale = arena_array(g->arena, 2 * a.channels, sizeof(double), e);
+	if (!a.scale)
+		return -1;
+	a.shift = a.scale + a.channels;
+	if (x->dtype != DTYPE_F32 || !tensor_same_shape(x, n->out[0]) ||
+	    !(node_is(n, "BatchNormalization") ? from_batchnorm(n, &a) : from_arithmetic(n, x, &a)))
+		return 0;
+	*factor = graph_tensor(g, "", e);
+	*summand = *factor ? graph_tensor(g, "", e) : NULL;
+	if (!*summand || tensor_shape(*factor, DTYPE_F32, 1, x->dim + 1, e) < 0 ||
+	    tensor_shape(*summand, DTYPE_F32, 1, x->dim + 1, e) < 0 ||
+	    graph_fill(g, *factor, e) < 0 || graph_fill(g, *summand, e) < 0)
+		return -1;
+	for (size_t c = 0; c < a.channels; c++) {
+		((float *)(*factor)->data)[c] = (float)a.scale[c];
+		((float *)(*summand)->data)[c] = (float)a.shift[c];
+	}
+	(*factor)->constant = (*summand)->constant = true;
+	return 1;
+}

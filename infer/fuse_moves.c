@@ -16,6 +16,22 @@ static int shuffle_shape(struct node *n, struct err *e)
 	return node_output_like(n, 0, n->in[0], e);
 }
 
+#define SHUFFLE(type)                                                                    \
+	static void shuffle_##type(const type *x, type *y, size_t groups, size_t each)   \
+	{                                                                                \
+		if (groups == 2) /* as ShuffleNet has it: a loop that becomes vectors */ \
+			for (size_t c = 0; c < each; c++) {                              \
+				y[2 * c] = x[c];                                         \
+				y[2 * c + 1] = x[each + c];                              \
+			}                                                                \
+		else                                                                     \
+			for (size_t g = 0; g < groups; g++)                              \
+				for (size_t c = 0; c < each; c++)                        \
+					y[c * groups + g] = x[g * each + c];             \
+	}
+SHUFFLE(float)
+SHUFFLE(uint8_t)
+
 static void shuffle_run(const struct node *n)
 {
 	const struct tensor *x = n->in[0], *y = n->out[0];
@@ -24,14 +40,13 @@ static void shuffle_run(const struct node *n)
 	size_t pixels = tensor_count(x) / channels;
 	size_t x_step = (size_t)x->stride[x->rank - 1], y_step = (size_t)y->stride[y->rank - 1];
 
-	for (size_t p = 0; p < pixels; p++) {
-		const float *from = (const float *)x->data + p * x_step;
-		float *to = (float *)y->data + p * y_step;
-
-		for (size_t g = 0; g < s->groups; g++)
-			for (size_t c = 0; c < each; c++)
-				to[c * s->groups + g] = from[g * each + c];
-	}
+	for (size_t p = 0; p < pixels; p++)
+		if (x->dtype == DTYPE_F32)
+			shuffle_float((const float *)x->data + p * x_step,
+				      (float *)y->data + p * y_step, s->groups, each);
+		else
+			shuffle_uint8_t((const uint8_t *)x->data + p * x_step,
+					(uint8_t *)y->data + p * y_step, s->groups, each);
 }
 
 static const struct op shuffle = {
@@ -61,9 +76,10 @@ static struct tensor *shuffled(const struct node *n, size_t *groups)
 	if (!node_is(first, "Reshape"))
 		return NULL;
 	x = first->in[0];
-	if (x->rank != 4 || y->rank != 4 || !tensor_same_shape(x, y) || x->dtype != DTYPE_F32 ||
-	    apart->dim[0] != x->dim[0] || apart->dim[1] * apart->dim[2] != x->dim[1] ||
-	    apart->dim[3] != x->dim[2] || apart->dim[4] != x->dim[3] || tensor_count(x) == 0)
+	if (x->rank != 4 || y->rank != 4 || !tensor_same_shape(x, y) ||
+	    (x->dtype != DTYPE_F32 && dtype_size(x->dtype) != 1) || apart->dim[0] != x->dim[0] ||
+	    apart->dim[1] * apart->dim[2] != x->dim[1] || apart->dim[3] != x->dim[2] ||
+	    apart->dim[4] != x->dim[3] || tensor_count(x) == 0)
 		return NULL;
 	*groups = (size_t)apart->dim[1];
 	return x;
@@ -108,6 +124,11 @@ static bool over_picture(const struct node *n)
 	for (int i = 0; i < count; i++)
 		seen |= 1u << (axes[i] < 0 ? axes[i] + x->rank : axes[i]);
 	return seen == ((1u << x->rank) - 1) - 3;
+}
+
+bool is_picture_mean(const struct node *n)
+{
+	return node_is(n, "ReduceMean") && over_picture(n);
 }
 
 static int spot_mean(struct graph *g, struct node *n, struct err *e)

@@ -41,6 +41,7 @@ struct graph {
 	struct reader_memory *reader;  /* onnx/, while it reads */
 	bool mapped;                   /* the bytes are a file's pages, which can be read again */
 	double fold_flops, fold_bytes; /* spent on folding so far */
+	bool late;                     /* rows of OP_LATE are folded too */
 
 	/* plan.c */
 	struct node **order;
@@ -87,6 +88,10 @@ int graph_sort(struct graph *g, struct err *e);
 /* fold.c: find the rows, check attributes, infer shapes, compute what is constant. With refusals
  * not NULL, goes on after a refusal and writes each as a line; returns -1 if there was any. */
 int graph_infer(struct graph *g, FILE *refusals, int *refused, struct err *e);
+/* The same for nodes of OP_LATE, and what then is constant. */
+int graph_fold_late(struct graph *g, struct err *e);
+/* Compute this node at once, if all that it reads is known. */
+int graph_fold_node(struct graph *g, struct node *n, struct err *e);
 /* fuse.c: what can be computed together; dead nodes go. */
 int graph_fuse(struct graph *g, struct err *e);
 void graph_sweep(struct graph *g); /* dead nodes alone */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "infer/kernels/qelement.h"
+
 enum dtype tensor_held(enum dtype t)
 {
 	return t == DTYPE_F16 ? DTYPE_F32 : t;
@@ -150,6 +152,8 @@ void tensor_relayout(struct tensor *to, const struct tensor *from)
 
 		if (each == 4 && rows == 3)
 			interleave(x, y, columns);
+		else if (each == 1 && rows == 3)
+			qelement_interleave(x, y, columns);
 		else if (each == 1)
 			transpose_uint8_t(x, y, rows, columns);
 		else if (each == 2)

@@ -211,3 +211,9 @@ line() {
 	run -0 "$PYTHON" "$TOP/tests/infer_patterns.py"
 	[[ "$output" != *FAILED* ]]
 }
+
+@test "quantised graphs are computed on bytes, and say what they mean" {
+	need_python numpy
+	run -0 "$PYTHON" "$TOP/tests/infer_qdq.py"
+	[[ "$output" != *FAILED* ]]
+}

@@ -29,6 +29,8 @@ extern const struct op *const ops_pad[];           /* pad.c: Pad */
 extern const struct op *const ops_pool[];          /* pool.c: MaxPool, GlobalAveragePool, … */
 extern const struct op *const ops_qconv[];         /* qconv.c: QLinearConv, ConvInteger */
 extern const struct op *const ops_qmatmul[];       /* qmatmul.c: QLinearMatMul, MatMulInteger */
+extern const struct op *const ops_qelement[];      /* qelement.c: QLinearAdd, Lookup, … */
+extern const struct op *const ops_qpool[];         /* qpool.c: QAveragePool, … */
 extern const struct op *const ops_quant[];         /* quant.c: QuantizeLinear, … */
 extern const struct op *const ops_reduce[];        /* reduce.c: ReduceMean, ArgMax, … */
 extern const struct op *const ops_resize[];        /* resize.c: Resize, Upsample */

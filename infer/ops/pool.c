@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "infer/kernels/pool.h"
+#include "infer/kernels/qelement.h"
 #include "infer/ops/window.h"
 
 #define BLOCK 64 /* channels at once */
@@ -228,6 +229,24 @@ static void max_last(const struct job *j, int64_t b, const int64_t *o, const int
 	pool_max(&p);
 }
 
+static void max_bytes_last(const struct job *j, int64_t b, const int64_t *o, const int64_t *low,
+			   const int64_t *high)
+{
+	const struct tensor *x = j->n->in[0];
+	struct qelement_box box = {
+		.x = (const uint8_t *)x->data + b * j->x.batch +
+		     tap_offset(j, o, low[0], low[1], low[2]),
+		.channels = (size_t)j->channels,
+		.flip = x->dtype == DTYPE_I8 ? 0x80 : 0,
+	};
+
+	for (int i = 0; i < 3; i++) {
+		box.taps[i] = (size_t)(high[i] - low[i]);
+		box.step[i] = (ptrdiff_t)(j->p->w.dilation[i] * j->x.at[i]);
+	}
+	qelement_max(&box, (uint8_t *)j->n->out[0]->data + y_offset(j, b, o));
+}
+
 static void mean_last(const struct job *j, int64_t b, const int64_t *o, const int64_t *low,
 		      const int64_t *high)
 {
@@ -265,7 +284,8 @@ static void run(const struct node *n)
 	const struct tensor *y = n->out[0] ? n->out[0] : n->out[1];
 	struct job j = { .n = n, .p = p, .x = place_of(x), .y = place_of(y) };
 
-	bool last = x->dtype == DTYPE_F32 && x->layout == LAYOUT_LAST && j.x.channel == 1;
+	bool channels_last = x->layout == LAYOUT_LAST && j.x.channel == 1;
+	bool last = x->dtype == DTYPE_F32 && channels_last;
 
 	j.channels = x->dim[1];
 	if (p->kind == AVERAGE)
@@ -276,6 +296,7 @@ static void run(const struct node *n)
 		j.pixel = last                    ? max_last
 			  : x->dtype == DTYPE_F32 ? max_float
 			  : x->dtype == DTYPE_F64 ? max_double
+			  : channels_last         ? max_bytes_last
 			  : x->dtype == DTYPE_U8  ? max_uint8_t
 						  : max_int8_t;
 	crew_run(n->crew, task, &j, (size_t)(x->dim[0] * p->w.out[0] * p->w.out[1]));

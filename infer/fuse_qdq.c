@@ -1,0 +1,374 @@
+/* Quantised graphs: QuantizeLinear and DequantizeLinear are moved, merged and swallowed until operators
+ * work on bytes. In order:
+ *
+ *   equal QuantizeLinears of one tensor become one;
+ *   i8 between the two becomes u8, which the kernels take as it is;
+ *   what only moves or picks values (MaxPool, Reshape, …) does so with the bytes: DequantizeLinear goes
+ *   behind it, QuantizeLinear before it;
+ *   Conv, Gemm, MatMul, Add, Mul, Concat, means between the two take bytes (fuse_qnodes.c);
+ *   whatever else is a function of one byte becomes a table (fuse_lookup.c);
+ *   sums and tables go into the product that made their bytes.
+ *
+ * What is left stays as it is, in real numbers. */
+#include "infer/fuse_qdq.h"
+
+#include <string.h>
+
+/* --- quantities ---------------------------------------------------------------------------------------- */
+
+static bool one_known(const struct tensor *t, enum dtype type)
+{
+	return t && t->constant && t->dtype == type && tensor_count(t) == 1;
+}
+
+static bool is_byte(enum dtype t)
+{
+	return t == DTYPE_U8 || t == DTYPE_I8;
+}
+
+static bool scale_known(const struct node *n, enum dtype type)
+{
+	float scale;
+
+	if (!is_byte(type) || !one_known(n->in[1], DTYPE_F32) ||
+	    (node_in(n, 2) && !one_known(n->in[2], type)))
+		return false;
+	scale = *(const float *)n->in[1]->data;
+	return scale > 0 && scale < 1e30f;
+}
+
+bool is_quantize(const struct node *n)
+{
+	return node_is(n, "QuantizeLinear") && n->out[0] && n->in[0]->dtype == DTYPE_F32 &&
+	       scale_known(n, n->out[0]->dtype);
+}
+
+bool is_dequantize(const struct node *n)
+{
+	return node_is(n, "DequantizeLinear") && n->out[0] && scale_known(n, n->in[0]->dtype);
+}
+
+bool quantity_of(const struct tensor *t, struct quantity *q)
+{
+	const struct node *n = t ? t->maker : NULL;
+
+	if (!n || !is_dequantize(n) || n->in[0]->constant)
+		return false;
+	*q = (struct quantity){ n->in[0], n->in[1], node_in(n, 2) };
+	return true;
+}
+
+struct quantity quantity_made(const struct node *n)
+{
+	return (struct quantity){ n->out[0], n->in[1], node_in(n, 2) };
+}
+
+static int64_t zero_of(const struct quantity *q)
+{
+	return q->zero ? tensor_int(q->zero, 0) : 0;
+}
+
+bool quantity_same(const struct quantity *a, const struct quantity *b)
+{
+	return a->bytes->dtype == b->bytes->dtype && zero_of(a) == zero_of(b) &&
+	       *(const float *)a->scale->data == *(const float *)b->scale->data;
+}
+
+struct tensor *quantity_tensor(struct graph *g, struct node *n, enum dtype type,
+			       const struct tensor *like, struct err *e)
+{
+	struct tensor *t = graph_tensor(g, "", e);
+
+	if (!t || tensor_shape(t, type, like->rank, like->dim, e) < 0)
+		return NULL;
+	t->name = like->name;
+	t->maker = n;
+	return t;
+}
+
+struct node *quantity_node(struct graph *g, struct node *before, const char *domain,
+			   const char *type, int count, struct tensor *const *in, struct tensor *y,
+			   struct err *e)
+{
+	struct node *n = graph_node(g, type, count, 1, e);
+	bool known;
+
+	if (!n)
+		return NULL;
+	n->domain = domain;
+	n->name = before->name;
+	n->index = before->index;
+	n->opset = before->opset;
+	n->op = op_find(domain, type, GRAPH_OPSET_MOST, &known);
+	for (int i = 0; i < count; i++)
+		n->in[i] = in[i];
+	n->out[0] = y ? y : graph_tensor(g, "", e);
+	if (!n->op || !n->out[0])
+		return NULL;
+	n->out[0]->maker = n;
+	graph_insert(g, before, n);
+	return n;
+}
+
+struct node *quantized_by(const struct node *n, struct node **act)
+{
+	struct node *next = n->out[0] ? graph_reader(n->out[0]) : NULL;
+	const struct epilogue *p;
+
+	*act = NULL;
+	if (next && (next->op->flags & OP_ACTIVATION) && next->in[0] == n->out[0]) {
+		p = next->state;
+		if (p->act != ACT_RELU && p->act != ACT_CLIP)
+			return NULL;
+		*act = next;
+		next = graph_reader(next->out[0]);
+	}
+	return next && is_quantize(next) ? next : NULL;
+}
+
+/* --- equal ones become one -------------------------------------------------------------------------------- */
+
+/* What n reads of tensors that are another now. */
+static void read_same(struct node *n)
+{
+	for (int i = 0; i < n->in_count; i++)
+		while (n->in[i] && n->in[i]->same)
+			n->in[i] = n->in[i]->same;
+}
+
+/* The first QuantizeLinear of a tensor is kept in its reader field; what reads a later, equal one reads
+ * that. */
+static void merge(struct graph *g)
+{
+	for (struct tensor *t = g->tensors; t; t = t->next)
+		t->reader = NULL;
+	for (struct node *n = g->first, *next; n; n = next) {
+		next = n->next;
+		read_same(n);
+		if (!is_quantize(n))
+			continue;
+		struct node *first = n->in[0]->reader;
+		struct quantity mine = quantity_made(n), other;
+		if (!first) {
+			n->in[0]->reader = n;
+			continue;
+		}
+		other = quantity_made(first);
+		if (n->out[0]->output || !quantity_same(&mine, &other))
+			continue;
+		n->out[0]->same = first->out[0];
+		graph_remove(g, n);
+	}
+	graph_uses(g);
+}
+
+/* --- i8 to u8 ---------------------------------------------------------------------------------------------- */
+
+static struct tensor *zero_as_u8(struct graph *g, const struct quantity *q, struct err *e)
+{
+	struct tensor *t = graph_tensor(g, "", e);
+
+	if (!t || tensor_shape(t, DTYPE_U8, q->scale->rank, q->scale->dim, e) < 0 ||
+	    graph_fill(g, t, e) < 0)
+		return NULL;
+	t->constant = true;
+	t->name = q->zero ? q->zero->name : "";
+	*(uint8_t *)t->data = (uint8_t)(zero_of(q) + 128);
+	return t;
+}
+
+static int with_zero(struct graph *g, struct node *n, struct tensor *zero, struct err *e)
+{
+	struct tensor **in = arena_array(g->arena, 3, sizeof(struct tensor *), e);
+
+	if (!in)
+		return -1;
+	in[0] = n->in[0];
+	in[1] = n->in[1];
+	in[2] = zero;
+	n->in = in;
+	n->in_count = 3;
+	return 0;
+}
+
+static int to_unsigned(struct graph *g, struct err *e)
+{
+	/* Bytes that a QuantizeLinear makes and nobody but DequantizeLinears sees are marked. */
+	for (struct tensor *t = g->tensors; t; t = t->next)
+		t->ready = t->maker && t->dtype == DTYPE_I8 && !t->output && is_quantize(t->maker);
+	for (struct node *n = g->first; n; n = n->next)
+		for (int i = 0; i < n->in_count; i++)
+			if (n->in[i] && n->in[i]->ready && !(i == 0 && is_dequantize(n)))
+				n->in[i]->ready = false;
+	for (struct node *n = g->first; n; n = n->next) {
+		bool made = n->out_count == 1 && n->out[0] && n->out[0]->ready;
+		bool read = n->in_count > 0 && n->in[0] && n->in[0]->ready;
+		struct quantity q = { NULL, n->in_count > 1 ? n->in[1] : NULL, node_in(n, 2) };
+		struct tensor *zero;
+
+		if (!made && !read)
+			continue;
+		zero = zero_as_u8(g, &q, e);
+		if (!zero || with_zero(g, n, zero, e) < 0)
+			return -1;
+		if (made)
+			n->out[0]->dtype = DTYPE_U8;
+	}
+	return 0;
+}
+
+/* --- moving values, not numbers ------------------------------------------------------------------------------ */
+
+static bool moves(const struct node *n)
+{
+	static const char *const types[] = {
+		"Reshape", "Flatten", "Squeeze",  "Unsqueeze", "Transpose",    "MaxPool",
+		"Slice",   "Split",   "Identity", "Gather",    "DepthToSpace", "SpaceToDepth"
+	};
+
+	if (n->out_count > 1 && !node_is(n, "Split") && node_out(n, 1))
+		return false;
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (node_is(n, types[i]))
+			return n->in[0]->dtype == DTYPE_F32 || is_byte(n->in[0]->dtype);
+	return false;
+}
+
+/* DequantizeLinear, n becomes n, DequantizeLinear. */
+static int sink(struct graph *g, struct node *n, const struct quantity *q, struct err *e)
+{
+	struct node *before = n->next;
+
+	n->in[0] = q->bytes;
+	for (int i = 0; i < n->out_count; i++) {
+		struct tensor *in[3] = { NULL, q->scale, q->zero }, *y = n->out[i];
+		struct node *dq;
+
+		if (!y)
+			continue;
+		n->out[i] = in[0] = quantity_tensor(g, n, q->bytes->dtype, y, e);
+		if (!in[0])
+			return -1;
+		dq = quantity_node(g, n, "", "DequantizeLinear", 3, in, y, e);
+		if (!dq)
+			return -1;
+		graph_remove(g, dq);
+		dq->dead = false;
+		graph_insert(g, before, dq);
+		if (dq->op->shape(dq, e) < 0)
+			return graph_at(dq, e);
+	}
+	return n->op->shape(n, e) < 0 ? graph_at(n, e) : 0;
+}
+
+static int sink_all(struct graph *g, struct err *e)
+{
+	for (struct node *n = g->first, *next; n; n = next) {
+		struct quantity q;
+
+		next = n->next;
+		if (moves(n) && quantity_of(n->in[0], &q) && sink(g, n, &q, e) < 0)
+			return -1;
+	}
+	graph_uses(g);
+	return 0;
+}
+
+/* n, QuantizeLinear becomes QuantizeLinear, n. */
+static int hoist(struct graph *g, struct node *n, struct node *quantize, struct err *e)
+{
+	struct quantity q = quantity_made(quantize);
+	struct tensor *x = n->in[0];
+
+	graph_remove(g, quantize);
+	quantize->dead = false;
+	graph_insert(g, n, quantize);
+	quantize->in[0] = x;
+	quantize->out[0] = n->in[0] = quantity_tensor(g, quantize, q.bytes->dtype, x, e);
+	if (!n->in[0])
+		return -1;
+	n->out[0] = q.bytes;
+	q.bytes->maker = n;
+	if (quantize->op->shape(quantize, e) < 0)
+		return graph_at(quantize, e);
+	return n->op->shape(n, e) < 0 ? graph_at(n, e) : 0;
+}
+
+static int hoist_all(struct graph *g, struct err *e)
+{
+	for (struct node *n = g->last; n; n = n->prev) {
+		struct node *next;
+
+		if (!moves(n) || n->out_count != 1 || n->in[0]->dtype != DTYPE_F32 ||
+		    n->in[0]->constant)
+			continue;
+		next = graph_reader(n->out[0]);
+		if (!next || !is_quantize(next))
+			continue;
+		if (hoist(g, n, next, e) < 0)
+			return -1;
+		graph_uses(g); /* few of them */
+	}
+	return 0;
+}
+
+/* --- the pass -------------------------------------------------------------------------------------------------- */
+
+static bool any(const struct graph *g)
+{
+	for (const struct node *n = g->first; n; n = n->next)
+		if (is_quantize(n) || node_is(n, "DequantizeLinear") || *n->domain)
+			return true;
+	return false;
+}
+
+/* f for every node; nodes that it puts in stand before the node it was called for. */
+static int each(struct graph *g, int (*f)(struct graph *g, struct node *n, struct err *e),
+		struct err *e)
+{
+	for (struct node *n = g->first, *next; n; n = next) {
+		next = n->next;
+		read_same(n);
+		if (f(g, n, e) < 0)
+			return graph_at(n, e);
+		while (next && next->dead)
+			next = next->next;
+	}
+	graph_sweep(g);
+	return 0;
+}
+
+static int lookups(struct graph *g, struct node *n, struct err *e)
+{
+	return is_quantize(n) ? fuse_lookup(g, n, e) : 0;
+}
+
+/* Known numbers that are stored as bytes, though they are no weights, are numbers. */
+static int fold_numbers(struct graph *g, struct err *e)
+{
+	for (struct node *n = g->first, *next; n; n = next) {
+		const struct node *reader = n->out[0] ? n->out[0]->reader : NULL;
+
+		next = n->next;
+		if (node_is(n, "DequantizeLinear") && n->in[0]->constant && reader &&
+		    !node_is(reader, "Conv") && !node_is(reader, "Gemm") &&
+		    !node_is(reader, "MatMul") && graph_fold_node(g, n, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int fuse_qdq(struct graph *g, struct err *e)
+{
+	if (!any(g))
+		return 0;
+	merge(g);
+	if (fold_numbers(g, e) < 0 || to_unsigned(g, e) < 0 || sink_all(g, e) < 0 ||
+	    hoist_all(g, e) < 0)
+		return -1;
+	merge(g);
+	if (each(g, fuse_qproduct, e) < 0 || each(g, fuse_qelement, e) < 0 ||
+	    each(g, lookups, e) < 0)
+		return -1;
+	return each(g, fuse_qepilogue, e);
+}

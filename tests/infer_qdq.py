@@ -1,0 +1,206 @@
+#!/usr/bin/python3
+"""Quantised graphs as exporters write them (QuantizeLinear and DequantizeLinear around operators on floats):
+infer must compute them on bytes (--explain shows which operators are left) and say what numpy says of the
+graph as it is written, to one step of the result's scale, in few places."""
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from onnx_graph import Graph
+
+rng = np.random.default_rng(5)
+
+
+def f32(v):
+    return np.asarray(v, "float32")
+
+
+class Q:
+    """A graph, and beside each of its tensors what it is worth."""
+
+    def __init__(self, x, signed=False):
+        self.g, self.value, self.signed = Graph(x.shape), {"x": f32(x)}, signed
+
+    def put(self, kind, value, *inputs, **attributes):
+        name = self.g(kind, *inputs, **attributes)
+        self.value[name] = f32(value)
+        return name
+
+    def qdq(self, name, scale, zero, signed=None):
+        signed = self.signed if signed is None else signed
+        low, high, kind = (-128, 127, "int8") if signed else (0, 255, "uint8")
+        zero = zero - 128 if signed else zero
+        s, z = self.g.const(f32(scale)), self.g.const(np.asarray(zero, kind))
+        quantum = np.clip(np.rint(self.value[name] / np.float32(scale)) + zero, low, high)
+        bytes_ = self.g("QuantizeLinear", name, s, z)
+        return self.put("DequantizeLinear", f32(quantum - zero) * np.float32(scale), bytes_, s, z)
+
+    def weights(self, w, kind="int8", axis=0):
+        """Stored as bytes, one scale for each index of the axis; what they are worth then."""
+        other = tuple(i for i in range(w.ndim) if i != axis)
+        shape = [-1 if i == axis else 1 for i in range(w.ndim)]
+        scale = f32(np.abs(w).max(other) / 127)
+        zero = np.zeros(len(scale), kind) + (128 if kind == "uint8" else 0)
+        stored = (np.rint(w / scale.reshape(shape)) + zero.reshape(shape)).astype(kind)
+        name = self.g("DequantizeLinear", self.g.const(stored), self.g.const(scale),
+                      self.g.const(zero.astype(kind)), axis=axis)
+        self.value[name] = (stored.astype("float32") - zero.reshape(shape)) * scale.reshape(shape)
+        return name, scale
+
+    def bias(self, b, unit):
+        stored = np.rint(b / unit).astype("int32")
+        name = self.g("DequantizeLinear", self.g.const(stored), self.g.const(f32(unit)),
+                      self.g.const(np.zeros(len(stored), "int32")), axis=0)
+        self.value[name] = f32(stored * unit)
+        return name
+
+    def conv(self, x, x_scale, k, kernel, stride=1, groups=1, kind="int8"):
+        value = self.value[x]
+        w, scale = self.weights(rng.normal(size=(k, value.shape[1] // groups, kernel, kernel)), kind)
+        b = self.bias(rng.normal(size=k), x_scale * scale)
+        pad = kernel // 2
+        return self.put("Conv", conv(value, self.value[w], self.value[b], stride, pad, groups), x, w, b,
+                        strides=[stride, stride], pads=[pad] * 4, group=groups)
+
+
+def conv(x, w, b, stride, pad, groups):
+    x = np.pad(x.astype("float64"), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    n, c, h, width = x.shape
+    k, depth, kh, kw = w.shape
+    y = np.zeros((n, k, (h - kh) // stride + 1, (width - kw) // stride + 1))
+    each = k // groups
+    for g in range(groups):
+        for i in range(kh):
+            for j in range(kw):
+                part = x[:, g * depth:(g + 1) * depth, i:i + (y.shape[2] - 1) * stride + 1:stride,
+                         j:j + (y.shape[3] - 1) * stride + 1:stride]
+                y[:, g * each:(g + 1) * each] += np.einsum("nchw,kc->nkhw", part,
+                                                           w[g * each:(g + 1) * each, :, i, j])
+    return y + b[:, None, None]
+
+
+def infer(*arguments):
+    return subprocess.run(["infer", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def check(name, q, output, scale, seen, left=1, whole=True):
+    """left: how many DequantizeLinear may be left, for the results that are floats. whole: all is computed in
+    whole numbers, so that every kernel gives the same bytes."""
+    wanted = q.value[output]
+    with tempfile.TemporaryDirectory() as folder:
+        model, source, result = (os.path.join(folder, f) for f in ("m.onnx", "x", "y"))
+        with open(model, "wb") as f:
+            f.write(q.g.bytes(output))
+        q.value["x"].astype("<f4").tofile(source)
+        plan = infer("--explain", model)
+        got = {}
+        for kernels in "native", "reference":
+            infer("--run", model, "--input", source, "--output", result, "--kernels", kernels)
+            got[kernels] = np.fromfile(result, "<f4").reshape(wanted.shape)
+    off = np.abs(got["native"] - wanted)
+    same = np.array_equal(got["native"], got["reference"])
+    fine = (same or not whole) and off.max() <= 1.001 * scale and (off > scale / 2).mean() < 0.02
+    fine &= all(word in plan for word in seen) and plan.count("DequantizeLinear") <= left
+    print(f"{'ok' if fine else 'FAILED'}: {name}, {off.max() / scale:.2f} steps at most, "
+          f"{(off > scale / 2).sum()} of {off.size} off, {'the same' if same else 'other'} bytes by reference")
+    if not fine:
+        print(plan)
+    return fine
+
+
+x = rng.normal(size=(1, 12, 9, 10))
+all_fine = True
+
+for signed in False, True:
+    for kind in "int8", "uint8":
+        q = Q(x, signed)
+        a = q.qdq("x", 0.03, 120)
+        c = q.conv(a, 0.03, 20, 3, kind=kind)
+        r = q.put("Relu", np.maximum(q.value[c], 0), c)
+        y = q.qdq(r, 0.1, 0)
+        all_fine &= check(f"Conv, Relu, signed {signed}, weights {kind}", q, y, 0.1, ["QConv", "+Relu"])
+
+q = Q(x)
+a = q.qdq("x", 0.03, 120)
+c = q.qdq(q.conv(a, 0.03, 12, 3, groups=12), 0.05, 130)
+d = q.qdq(q.conv(c, 0.05, 12, 1), 0.05, 128)
+s = q.put("Add", q.value[d] + q.value[a], d, a)
+r = q.put("Relu", np.maximum(q.value[s], 0), s)
+all_fine &= check("depthwise, Conv, Add, Relu", q, q.qdq(r, 0.06, 3), 0.06, ["+Add +Relu"])
+
+q = Q(x)
+a = q.qdq("x", 0.03, 120)
+c = q.qdq(q.conv(a, 0.03, 16, 3, stride=2), 0.06, 128)
+gate = q.qdq(q.put("Sigmoid", 1 / (1 + np.exp(-q.value[c].astype("float64"))), c), 1 / 256, 0)
+silu = q.qdq(q.put("Mul", q.value[c] * q.value[gate], c, gate), 0.04, 10)
+all_fine &= check("Silu after Conv is a table in it", q, silu, 0.04, ["QConv"])
+
+q = Q(x)
+a = q.qdq("x", 0.03, 120)
+c = q.qdq(q.conv(a, 0.03, 16, 3), 0.06, 128)
+m = q.put("GlobalAveragePool", q.value[c].mean((2, 3), keepdims=True), c)
+gate = q.qdq(q.conv(q.qdq(m, 0.01, 128), 0.01, 16, 1), 0.02, 128)
+y = q.qdq(q.put("Mul", q.value[c] * q.value[gate], c, gate), 0.05, 128)
+all_fine &= check("squeeze and excite", q, y, 0.05, ["QGlobalAveragePool", "QLinearMul"])
+
+q = Q(x)
+a = q.qdq("x", 0.03, 120)
+left, right = q.qdq(q.conv(a, 0.03, 8, 1), 0.05, 128), q.qdq(q.conv(a, 0.03, 24, 3), 0.07, 120)
+j = q.put("Concat", np.concatenate([q.value[left], q.value[right]], 1), left, right, axis=1)
+p = q.value[j]
+pool = np.max([p[:, :, i:i + 8:2, k:k + 9:2] for i in range(2) for k in range(2)], 0)
+y = q.put("MaxPool", pool, q.qdq(j, 0.07, 120), kernel_shape=[2, 2], strides=[2, 2])
+all_fine &= check("Concat of several scales, MaxPool", q, q.qdq(y, 0.07, 120), 0.07, ["in place", "MaxPool"])
+
+q = Q(x)
+a = q.qdq("x", 0.03, 120)
+c = q.qdq(q.conv(a, 0.03, 6, 1), 0.05, 128)
+flat = q.put("Flatten", q.value[c].reshape(1, -1), c)
+w, scale = q.weights(rng.normal(size=(540, 10)), axis=1)
+b = q.bias(rng.normal(size=10), 0.05 * scale)
+y = q.put("Gemm", q.value[flat] @ q.value[w] + q.value[b], flat, w, b)
+all_fine &= check("Gemm, floats as its result", q, y, 1e-2, ["QGemm"], left=0)
+
+q = Q(x)
+a = q.qdq("x", 0.03, 120)
+factor, summand = rng.normal(size=12), rng.normal(size=12)
+zeros, ones = np.zeros(12), np.ones(12) - 1e-5
+norm = q.put("BatchNormalization", q.value[a] * factor[:, None, None] + summand[:, None, None], a, factor,
+             summand, zeros, ones)
+r = q.put("Relu", np.maximum(q.value[norm], 0), norm)
+all_fine &= check("BatchNormalization alone", q, q.qdq(r, 0.02, 0), 0.02, ["QScale"])
+
+q = Q(x)
+a = q.qdq("x", 0.03, 120)
+c = q.qdq(q.conv(a, 0.03, 8, 3), 0.06, 128)
+v = np.pad(q.value[c], ((0, 0), (0, 0), (1, 1), (1, 1)))
+count = np.pad(np.ones((9, 10)), 1)
+total = sum(v[:, :, i:i + 9, k:k + 10] for i in range(3) for k in range(3))
+inside = sum(count[i:i + 9, k:k + 10] for i in range(3) for k in range(3))
+mean = q.put("AveragePool", total / inside, c, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+all_fine &= check("AveragePool", q, q.qdq(mean, 0.0413, 128), 0.0413, ["QAveragePool"])
+
+# Not all is quantised: weights alone, and a Relu in floats that others read too.
+q = Q(x)
+w, _ = q.weights(rng.normal(size=(5, 12, 1, 1)))
+y = q.put("Conv", conv(q.value["x"], q.value[w], np.zeros(5), 1, 0, 1), "x", w)
+all_fine &= check("weights alone", q, y, 1e-3, ["Conv"], left=0, whole=False)
+
+# DenseNet's beginnings that are joined again and again, in floats between.
+q = Q(x)
+parts = [q.qdq("x", 0.03, 120)]
+for depth in range(3):
+    values = np.concatenate([q.value[p] for p in parts], 1)
+    joined = q.put("Concat", values, *parts, axis=1)
+    n = values.shape[1]
+    shifted = q.put("BatchNormalization", values + 0.5, joined, np.ones(n), np.zeros(n) + 0.5, np.zeros(n),
+                    np.ones(n) - 1e-5)
+    inner = q.qdq(q.put("Relu", np.maximum(q.value[shifted], 0), shifted), 0.03, 0)
+    parts.append(q.qdq(q.conv(inner, 0.03, 4, 3), 0.08, 128))
+y = q.put("Concat", np.concatenate([q.value[p] for p in parts], 1), *parts, axis=1)
+all_fine &= check("Concats that begin alike", q, y, 0.08, ["QConv"], left=9)
+
+sys.exit(not all_fine)
