@@ -149,6 +149,11 @@ test-threads: deps-test
 	$(Q)BUILD=$(abspath build/tsan) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp $(TSAN_OPTIONS)" \
 		tests/run common_ infer_kernels wire link.bats
 
+# The engine on arm64, under qemu-user; and the same bytes from gcc, clang and both processors.
+test-arm64: deps
+	$(Q)$(MAKE) -s $(jobs) --no-print-directory $(B)/bin/infer
+	$(Q)BUILD=$(abspath $(B)) tests/arm64.sh
+
 # Fuzz targets need clang; the whole room is built again with its instrumentation.
 fuzz: deps-test
 	$(Q)$(MAKE) -s $(jobs) --no-print-directory B=build/fuzz CC=clang fuzz-programs \
@@ -190,7 +195,8 @@ install: all man
 clean:
 	rm -rf build
 
-.PHONY: all man test test-threads test-programs fuzz fuzz-programs lint deps deps-test demo install clean bench
+.PHONY: all man test test-threads test-arm64 test-programs fuzz fuzz-programs lint deps deps-test demo install \
+	clean bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
