@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What folding may cost in all: beyond that a node is left to run time. */
-#define FOLD_FLOPS_MAX 3e8
-#define FOLD_BYTES_MAX 2e9
+/* What folding may cost in all, in steps of about a nanosecond: beyond that a node is left to run
+ * time. An element costs some of them, whatever is done with it. */
+#define FOLD_WORK_MAX(file_bytes) (5e8 + 16.0 * (double)(file_bytes))
+#define ELEMENT_WORK 8
+#define BYTE_WORK 0.25 /* where they are only written */
 
 static int find_row(struct node *n, struct err *e)
 {
@@ -92,22 +94,40 @@ static bool all_known(const struct node *n)
 	return true;
 }
 
-static bool folds(const struct node *n)
+/* May it be folded, whatever that costs? */
+static bool foldable(const struct node *n)
 {
 	const struct tensor *x = node_in(n, 0);
-	struct graph *g = n->graph;
 
-	if ((n->op->flags & OP_NO_FOLD) || ((n->op->flags & OP_LATE) && !g->late))
+	if ((n->op->flags & OP_NO_FOLD) || ((n->op->flags & OP_LATE) && !n->graph->late))
 		return false;
 	if (!(n->op->flags & OP_DIMS_ONLY) && !all_known(n))
 		return false;
-	if (n->op->layout == OP_LAST && x && x->rank >= 3 && x->rank <= 5)
-		return false;
-	for (int i = 0; i < n->in_count; i++)
-		g->fold_bytes += n->in[i] ? (double)tensor_bytes(n->in[i]) : 0;
+	return !(n->op->layout == OP_LAST && x && x->rank >= 3 && x->rank <= 5);
+}
+
+/* Elements, of an empty tensor those along its other dimensions: loops may go over them. */
+static double extent(const struct tensor *t)
+{
+	double count = 1;
+
+	for (int i = 0; t && i < t->rank; i++)
+		count *= t->dim[i] ? (double)t->dim[i] : 1;
+	return t ? count : 0;
+}
+
+static bool affordable(struct graph *g, const struct node *n)
+{
+	if (n->op->flags & OP_FILL) {
+		g->fold_work += n->out[0] ? (double)tensor_bytes(n->out[0]) * BYTE_WORK : 0;
+		return g->fold_work < FOLD_WORK_MAX(g->file_bytes);
+	}
+	g->fold_work += n->flops;
+	for (int i = 0; i < n->in_count && !(n->op->flags & OP_DIMS_ONLY); i++)
+		g->fold_work += ELEMENT_WORK * extent(n->in[i]);
 	for (int i = 0; i < n->out_count; i++)
-		g->fold_bytes += n->out[i] ? (double)tensor_bytes(n->out[i]) : 0;
-	return g->fold_bytes < FOLD_BYTES_MAX;
+		g->fold_work += ELEMENT_WORK * extent(n->out[i]);
+	return g->fold_work < FOLD_WORK_MAX(g->file_bytes);
 }
 
 static int fold_view(struct node *n)
@@ -121,6 +141,17 @@ static int fold_view(struct node *n)
 	return 1;
 }
 
+/* Constants that n was the last to read. */
+static void give_back(struct graph *g, struct node *n)
+{
+	for (int i = 0; i < n->in_count; i++) {
+		struct tensor *t = n->in[i];
+
+		if (t && --t->uses == 0 && t->constant && !t->viewed && !t->output)
+			graph_drop(g, t);
+	}
+}
+
 /* 1 if the outputs are constants now, 0 if it must run each time, -1 with *e. */
 static int fold(struct graph *g, struct node *n, struct err *e)
 {
@@ -129,8 +160,7 @@ static int fold(struct graph *g, struct node *n, struct err *e)
 	if (n->op->plan && n->op->plan(n, e) < 0)
 		return -1;
 	n->unread = 0;
-	g->fold_flops += n->flops;
-	if (g->fold_flops > FOLD_FLOPS_MAX)
+	if (!affordable(g, n))
 		return 0;
 	for (int i = 0; i < n->out_count; i++)
 		if (n->out[i] && graph_fill(g, n->out[i], e) < 0)
@@ -146,12 +176,13 @@ static int fold(struct graph *g, struct node *n, struct err *e)
 	for (int i = 0; i < n->out_count; i++)
 		if (n->out[i])
 			n->out[i]->constant = true;
+	give_back(g, n);
 	return 1;
 }
 
 static int fold_if_known(struct graph *g, struct node *n, struct err *e)
 {
-	int folded = folds(n) ? fold(g, n, e) : 0;
+	int folded = foldable(n) ? fold(g, n, e) : 0;
 
 	if (folded < 0)
 		return -1;
@@ -218,6 +249,7 @@ int graph_infer(struct graph *g, FILE *refusals, int *refused, struct err *e)
 	struct err why;
 	int count = 0;
 
+	graph_uses(g);
 	for (struct tensor *t = g->tensors; t; t = t->next)
 		t->ready = t->constant || t->input;
 	for (struct node *n = g->first, *next; n; n = next) {

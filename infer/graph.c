@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 struct graph *graph_new(size_t limit, struct err *e)
 {
@@ -16,6 +17,8 @@ struct graph *graph_new(size_t limit, struct err *e)
 		err_code(e, EX_OSERR, "memory is short");
 		return NULL;
 	}
+	if (getrandom(&g->name_seed, sizeof g->name_seed, GRND_NONBLOCK) < 0)
+		g->name_seed = 0;
 	return g;
 }
 
@@ -34,20 +37,20 @@ void graph_free(struct graph **g)
 	*g = NULL;
 }
 
-/* FNV-1a. */
-static size_t hash(const char *text)
+/* FNV-1a from a start that no file knows. */
+static size_t hash(const struct graph *g, const char *text)
 {
-	uint64_t h = 0xcbf29ce484222325u;
+	uint64_t h = 0xcbf29ce484222325u ^ g->name_seed;
 
 	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * 0x100000001b3u;
+		h = ((h ^ (unsigned char)*text) * 0x100000001b3u) ^ h >> 47;
 	return (size_t)(h ^ h >> 32);
 }
 
 /* Where name stands in the table, or the empty place where it would. */
 static struct tensor **place(const struct graph *g, const char *name)
 {
-	size_t i = hash(name) & (g->name_room - 1);
+	size_t i = hash(g, name) & (g->name_room - 1);
 
 	while (g->names[i] && strcmp(g->names[i]->name, name) != 0)
 		i = (i + 1) & (g->name_room - 1);
@@ -86,6 +89,10 @@ struct tensor *graph_tensor(struct graph *g, const char *name, struct err *e)
 
 	if (t)
 		return t;
+	if (*name && g->name_count == GRAPH_NAMES_MAX) {
+		err_set(e, "not supported: more than %d names", GRAPH_NAMES_MAX);
+		return NULL;
+	}
 	t = arena_take(g->arena, sizeof *t, e);
 	if (!t || grow(g, e) < 0)
 		return NULL;
@@ -143,14 +150,14 @@ void graph_remove(struct graph *g, struct node *n)
 
 int graph_fill(struct graph *g, struct tensor *t, struct err *e)
 {
-	size_t bytes = (tensor_bytes(t) + TENSOR_ALIGN) & ~(size_t)(TENSOR_ALIGN - 1);
+	size_t own = tensor_bytes(t), bytes = (own + TENSOR_ALIGN) & ~(size_t)(TENSOR_ALIGN - 1);
 
 	if (arena_charge(g->arena, bytes, e) < 0)
 		return -1;
 	t->data = aligned_alloc(TENSOR_ALIGN, bytes);
 	if (!t->data)
 		return err_code(e, EX_OSERR, "memory is short");
-	memset(t->data, 0, bytes);
+	memset((char *)t->data + own, 0, bytes - own);
 	t->owned = true;
 	return 0;
 }

@@ -9,6 +9,8 @@
 #include "infer/op.h"
 
 #define GRAPH_NODES_MAX 20000
+#define GRAPH_NAMES_MAX 100000 /* of initialisers, inputs, values */
+#define GRAPH_LOOKS_MAX 50000000
 #define GRAPH_OPSET_LEAST 1 /* rows say from which opset on they serve */
 #define GRAPH_OPSET_MOST 21
 
@@ -31,6 +33,7 @@ struct graph {
 	struct tensor *tensors; /* all */
 	struct tensor **names;  /* open addressing, by name */
 	size_t name_room, name_count;
+	uint64_t name_seed; /* of their hash, so that no file can make them all collide */
 
 	struct node *first, *last;
 	int node_count;
@@ -38,10 +41,12 @@ struct graph {
 	int input_count, output_count;
 	struct graph_domain *domains;
 	struct graph_property *properties;
-	struct reader_memory *reader;  /* onnx/, while it reads */
-	bool mapped;                   /* the bytes are a file's pages, which can be read again */
-	double fold_flops, fold_bytes; /* spent on folding so far */
-	bool late;                     /* rows of OP_LATE are folded too */
+	struct reader_memory *reader; /* onnx/, while it reads */
+	bool mapped;                  /* the bytes are a file's pages, which can be read again */
+	double fold_work;             /* spent on folding so far */
+	size_t file_bytes;            /* of what it was read from, 0: unknown */
+	int64_t looks;                /* what passes have looked at that may be quadratic */
+	bool late;                    /* rows of OP_LATE are folded too */
 
 	/* plan.c */
 	struct node **order;
@@ -67,7 +72,7 @@ void graph_append(struct graph *g, struct node *n);
 void graph_insert(struct graph *g, struct node *before, struct node *n);
 void graph_remove(struct graph *g, struct node *n);
 
-/* Memory for a constant's values; 0 or -1 with *e. graph_drop gives it back. */
+/* Memory for a constant's values, to be written; 0 or -1 with *e. graph_drop gives it back. */
 int graph_fill(struct graph *g, struct tensor *t, struct err *e);
 void graph_drop(struct graph *g, struct tensor *t);
 
@@ -76,6 +81,14 @@ void graph_uses(struct graph *g);
 
 /* The node that alone reads t, which is no output of the graph; NULL otherwise. Needs graph_uses. */
 struct node *graph_reader(const struct tensor *t);
+
+/* Passes that look at pairs count what they look at: false once that takes too long, and they leave
+ * the rest as it is. */
+static inline bool graph_may_look(struct graph *g, int64_t at)
+{
+	g->looks += at;
+	return g->looks < GRAPH_LOOKS_MAX;
+}
 
 /* Put "node 12 (Conv 'stem', opset 11)" before what *e says; returns -1. */
 int graph_at(const struct node *n, struct err *e);

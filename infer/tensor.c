@@ -28,26 +28,21 @@ size_t tensor_bytes(const struct tensor *t)
 int tensor_shape(struct tensor *t, enum dtype dtype, int rank, const int64_t *dim, struct err *e)
 {
 	size_t bytes = dtype_size(dtype);
-	bool empty = false;
 
 	if (bytes == 0)
 		return err_set(e, "invalid: no element type %d", (int)dtype);
 	if (rank < 0 || rank > TENSOR_RANK_MAX)
 		return err_set(e, "not supported: a tensor of rank %d (at most %d)", rank,
 			       TENSOR_RANK_MAX);
-	for (int i = 0; i < rank; i++) {
+	for (int i = 0; i < rank; i++)
 		if (dim[i] < 0)
 			return err_set(e, "invalid: dimension %d is %lld", i, (long long)dim[i]);
-		empty |= dim[i] == 0;
-	}
-	for (int i = 0; i < rank && !empty; i++)
-		if (__builtin_mul_overflow(bytes, (size_t)dim[i], &bytes) ||
+	/* As if no dimension were 0: loops over the others of an empty tensor must end too. */
+	for (int i = 0; i < rank; i++)
+		if (__builtin_mul_overflow(bytes, dim[i] ? (size_t)dim[i] : 1, &bytes) ||
 		    bytes > TENSOR_BYTES_MAX)
 			return err_set(e, "not supported: a tensor of more than %zu MB",
 				       TENSOR_BYTES_MAX >> 20);
-	for (int i = 0; i < rank; i++)
-		if (empty && dim[i] > INT32_MAX)
-			return err_set(e, "not supported: a dimension of %lld", (long long)dim[i]);
 	t->dtype = dtype;
 	t->rank = rank;
 	for (int i = 0; i < rank; i++)

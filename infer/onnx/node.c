@@ -3,6 +3,8 @@
 
 #include "infer/onnx/parts.h"
 
+#define ATTRIBUTES_MAX 64
+
 static const char *copy_text(struct graph *g, const ProtobufCBinaryData *s, struct err *e)
 {
 	char *text;
@@ -98,6 +100,9 @@ static int read_attribute(struct graph *g, struct attr *a, const Onnx__Attribute
 
 static int read_attributes(struct graph *g, struct node *n, const Onnx__NodeProto *p, struct err *e)
 {
+	if (p->n_attribute > ATTRIBUTES_MAX)
+		return err_set(e, "not supported: %zu attributes (at most %d)", p->n_attribute,
+			       ATTRIBUTES_MAX);
 	n->attr = arena_array(g->arena, p->n_attribute, sizeof *n->attr, e);
 	if (!n->attr)
 		return -1;

@@ -6,8 +6,13 @@
 
 #include "infer/onnx/parts.h"
 
+#define DOMAINS_MAX 100
+
 static int read_opsets(struct graph *g, const Onnx__ModelProto *p, struct err *e)
 {
+	if (p->n_opset_import > DOMAINS_MAX) /* every node looks for its own */
+		return err_set(e, "not supported: %zu operator sets (at most %d)",
+			       p->n_opset_import, DOMAINS_MAX);
 	for (size_t i = 0; i < p->n_opset_import; i++) {
 		const Onnx__OperatorSetIdProto *o = p->opset_import[i];
 		struct graph_domain *d = arena_take(g->arena, sizeof *d, e);
@@ -203,7 +208,7 @@ static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *d, struct read
 
 int onnx_read(struct graph *g, const void *bytes, size_t size, struct err *e)
 {
-	struct reader_memory *m = reader_memory_new(6 * size + ((size_t)16 << 20));
+	struct reader_memory *m = reader_memory_new(5 * size + ((size_t)16 << 20));
 	ProtobufCMessage *message;
 	int result = -1;
 

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "infer/ops/walk.h"
+
 static int constant_shape(struct node *n, struct err *e)
 {
 	const struct attr *a = n->attr;
@@ -63,12 +65,15 @@ static void fill_run(const struct node *n)
 {
 	const struct attr *value = node_attr(n, "value");
 	struct tensor *y = n->out[0];
-	size_t each = dtype_size(y->dtype), count = tensor_count(y);
+	const int64_t still[TENSOR_RANK_MAX] = { 0 };
+	struct walk w;
 
-	if (!value)
+	walk_init(&w, y);
+	walk_add_strides(&w, still);
+	if (value)
+		walk_copy(&w, y->data, value->t->data, dtype_size(y->dtype));
+	else
 		memset(y->data, 0, tensor_bytes(y));
-	for (size_t i = 0; value && i < count; i++)
-		memcpy((char *)y->data + i * each, value->t->data, each);
 }
 
 /* Numbers from start to below limit by delta; all three known at load. */
@@ -165,6 +170,7 @@ const struct op *const ops_constant[] = {
 			    .in_least = 1,
 			    .in_most = 1,
 			    .attrs = "value:t",
+			    .flags = OP_FILL,
 			    .shape = fill_shape,
 			    .run = fill_run },
 	&(const struct op){ .name = "Range",

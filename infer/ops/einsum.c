@@ -110,6 +110,9 @@ static int set_output(struct node *n, struct einsum *s, const char *names, int c
 		s->out_stride[at[i]] = step;
 		step *= dim[i];
 	}
+	n->flops = s->operands;
+	for (int k = 0; k < s->names; k++)
+		n->flops *= (double)s->dim[k];
 	if (node_output(n, 0, n->in[0]->dtype, count, dim, e) < 0)
 		return -1;
 	if (n->out[0])

@@ -154,6 +154,8 @@ static int lrn_shape(struct node *n, struct err *e)
 		return node_invalid(n, e, "input of rank %d", n->in[0]->rank);
 	if (size < 1 || size > INT32_MAX)
 		return node_invalid(n, e, "size %lld", (long long)size);
+	n->flops = 2.0 * (double)tensor_count(n->in[0]) *
+		   (double)(size < n->in[0]->dim[1] ? size : n->in[0]->dim[1]);
 	return output(n, 0, n->in[0]->rank, n->in[0]->dim, e);
 }
 

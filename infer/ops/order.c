@@ -93,6 +93,7 @@ static int topk_shape(struct node *n, struct err *e)
 		return node_invalid(n, e, "k is %lld of %lld", (long long)k,
 				    (long long)x->dim[axis]);
 	s->mask = 1u << axis;
+	n->flops = (double)tensor_count(x) * 32; /* comparisons, of a heap sort */
 	memcpy(dim, x->dim, sizeof dim);
 	dim[axis] = k;
 	if (node_output(n, 0, x->dtype, x->rank, dim, e) < 0 ||
