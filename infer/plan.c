@@ -24,6 +24,12 @@ static size_t shift(const struct tensor *t)
 	return bytes;
 }
 
+static void view_of(struct tensor *t, struct tensor *whole)
+{
+	t->shift = shift(whole);
+	t->of = root(whole);
+}
+
 static void note_life(struct tensor *t, int first, int last)
 {
 	t = root(t);
@@ -45,8 +51,9 @@ static void lifetimes(struct graph *g)
 	for (int k = 0; k < g->input_count; k++)
 		note_life(g->input[k], -1, -1);
 	for (struct node *n = g->first; n; n = n->next, i++) {
-		if ((n->op->flags & OP_VIEW) && n->out[0])
-			n->out[0]->of = n->in[0];
+		if ((n->op->flags & OP_VIEW) &&
+		    n->out[0]) /* at once to the root: chains are long */
+			view_of(n->out[0], n->in[0]);
 		for (int k = 0; k < n->in_count; k++)
 			if (n->in[k])
 				note_life(n->in[k], INT_MAX, i);
@@ -85,7 +92,7 @@ static void in_place(struct graph *g)
 			    tensor_bytes(t) != tensor_bytes(n->out[0]))
 				continue;
 			t->last = n->out[0]->last;
-			n->out[0]->of = n->in[k];
+			view_of(n->out[0], n->in[k]);
 		}
 	}
 }
@@ -98,48 +105,62 @@ static int larger(const void *a, const void *b)
 	return p != q ? (p < q ? 1 : -1) : (x->first > y->first) - (x->first < y->first);
 }
 
-static int by_offset(const void *a, const void *b)
-{
-	const struct tensor *x = *(struct tensor *const *)a, *y = *(struct tensor *const *)b;
-
-	return (x->offset > y->offset) - (x->offset < y->offset);
-}
-
 /* A line of slack behind each, for kernels that load whole vectors. */
 static size_t room(const struct tensor *t)
 {
 	return (tensor_bytes(t) + 2 * TENSOR_ALIGN - 1) & ~(size_t)(TENSOR_ALIGN - 1);
 }
 
-/* The lowest gap between the values that live at the same time and have a place already. */
-static size_t gap(struct tensor **placed, size_t count, struct tensor *t, struct tensor **meets)
+/* The lowest gap between the values that live at the same time and have a place already: placed[]
+ * is in the order of places. *at: where t belongs in it. */
+static size_t gap(struct tensor **placed, size_t count, const struct tensor *t, size_t *at)
 {
-	size_t found = 0, at = 0;
+	size_t low = 0, i;
 
-	for (size_t i = 0; i < count; i++)
-		if (placed[i]->first <= t->last && t->first <= placed[i]->last)
-			meets[found++] = placed[i];
-	qsort(meets, found, sizeof *meets, by_offset);
-	for (size_t i = 0; i < found; i++) {
-		if (meets[i]->offset >= at + room(t))
+	for (i = 0; i < count; i++) {
+		const struct tensor *p = placed[i];
+
+		if (p->first > t->last || t->first > p->last)
+			continue;
+		if (p->offset >= low + room(t))
 			break;
-		if (meets[i]->offset + room(meets[i]) > at)
-			at = meets[i]->offset + room(meets[i]);
+		if (p->offset + room(p) > low)
+			low = p->offset + room(p);
 	}
-	return at;
+	while (i > 0 && placed[i - 1]->offset > low)
+		i--;
+	while (i < count && placed[i]->offset <= low)
+		i++;
+	*at = i;
+	return low;
+}
+
+/* Behind all others, where too many values have to be looked at for a gap. */
+static void place(struct graph *g, struct tensor **placed, size_t count, struct tensor *t)
+{
+	size_t at = count;
+
+	if (graph_may_look(g, (int64_t)count))
+		t->offset = gap(placed, count, t, &at);
+	else
+		t->offset = g->memory_bytes;
+	memmove(placed + at + 1, placed + at, (count - at) * sizeof(struct tensor *));
+	placed[at] = t;
+	if (t->offset + room(t) > g->memory_bytes)
+		g->memory_bytes = t->offset + room(t);
 }
 
 /* Largest first, each at the lowest place that is free as long as it lives. */
 static int assign(struct graph *g, struct err *e)
 {
 	size_t count = 0, all = 0;
-	struct tensor **list, **meets;
+	struct tensor **list, **placed;
 
 	for (struct tensor *t = g->tensors; t; t = t->next)
 		all++;
 	list = arena_array(g->arena, all, sizeof(struct tensor *), e);
-	meets = list ? arena_array(g->arena, all, sizeof(struct tensor *), e) : NULL;
-	if (!meets)
+	placed = list ? arena_array(g->arena, all, sizeof(struct tensor *), e) : NULL;
+	if (!placed)
 		return -1;
 	for (struct tensor *t = g->tensors; t; t = t->next)
 		if (!t->of && !t->constant && t->first < INT_MAX && (t->maker || t->input))
@@ -147,9 +168,7 @@ static int assign(struct graph *g, struct err *e)
 	qsort(list, count, sizeof *list, larger);
 	g->memory_bytes = 0;
 	for (size_t i = 0; i < count; i++) {
-		list[i]->offset = gap(list, i, list[i], meets);
-		if (list[i]->offset + room(list[i]) > g->memory_bytes)
-			g->memory_bytes = list[i]->offset + room(list[i]);
+		place(g, placed, i, list[i]);
 		if (g->memory_bytes > ARENA_MAX)
 			return err_set(e, "not supported: more than %zu MB for what is computed",
 				       ARENA_MAX >> 20);
@@ -174,10 +193,14 @@ static void drop_unread(struct graph *g)
 {
 	for (struct tensor *t = g->tensors; t; t = t->next)
 		t->ready = false; /* read */
-	for (struct node *n = g->first; n; n = n->next)
+	for (struct node *n = g->first; n; n = n->next) {
 		for (int i = 0; i < n->in_count; i++)
 			if (n->in[i] && (i >= 32 || !(n->unread >> i & 1)))
 				root(n->in[i])->ready = true;
+		for (int i = 0; i < n->attr_count; i++)
+			if (n->attr[i].t)
+				n->attr[i].t->ready = true;
+	}
 	for (int i = 0; i < g->output_count; i++)
 		root(g->output[i])->ready = true;
 	for (struct tensor *t = g->tensors; t; t = t->next) {

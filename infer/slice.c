@@ -109,12 +109,14 @@ static int join(struct graph *g, struct node *n, struct err *e)
 	return 0;
 }
 
-/* Do all that read t take it with gaps? Readers are few; the list is walked once per Split. */
+/* Do all that read t take it with gaps? */
 static bool readers_take_gaps(const struct node *split, const struct tensor *t)
 {
 	int found = t->output ? -1 : 0;
 
 	for (const struct node *n = split->next; n && found >= 0 && found < t->uses; n = n->next) {
+		if (!graph_may_look(n->graph, 1 + n->in_count))
+			return false;
 		for (int i = 0; i < n->in_count; i++) {
 			bool concat = node_is(n, "Concat") || n->op == &copy;
 
@@ -174,12 +176,13 @@ static void cut(struct node *n)
 /* Does b join all that a joins, in that order, and then more? */
 static bool begins_with(const struct node *b, const struct node *a)
 {
+	int same = 0;
+
 	if (a->in_count >= b->in_count)
 		return false;
-	for (int i = 0; i < a->in_count; i++)
-		if (a->in[i] != b->in[i])
-			return false;
-	return true;
+	while (same < a->in_count && a->in[same] == b->in[same])
+		same++;
+	return graph_may_look(a->graph, same) && same == a->in_count;
 }
 
 /* DenseNet joins the same beginnings again and again: the shorter result is the longer one's first
@@ -190,7 +193,7 @@ static void nest(struct node *a)
 
 	if (!joinable(a) || !readers_take_gaps(a, a->out[0]))
 		return;
-	for (struct node *b = a->next; b; b = b->next)
+	for (struct node *b = a->next; b && graph_may_look(a->graph, 1); b = b->next)
 		if (node_is(b, "Concat") && joinable(b) && begins_with(b, a) &&
 		    (!longest || b->in_count > longest->in_count))
 			longest = b;
