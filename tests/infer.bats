@@ -68,6 +68,15 @@ sys.stdout.buffer.write(b''.join(struct.pack('<f', (i * 2654435761 % 1000) / 500
 	done <"$DATA/onnx_malformed/MANIFEST.tsv"
 }
 
+@test "hostile models are refused in a line, within 2 s, 16 times their size and 64 MB" {
+	need_python onnx numpy
+	local how=judge
+	! sanitized || how=survive
+	"$PYTHON" "$TOP/tests/hostile.py" make models
+	run -0 "$PYTHON" "$TOP/tests/hostile.py" $how models "$BIN/infer"
+	echo "# ${lines[-1]}" >&3
+}
+
 @test "--check tells every refusal at once, naming nodes" {
 	need_data onnx_malformed
 	run -65 --separate-stderr infer --check "$DATA/onnx_malformed/39_dilation_zero.onnx"
