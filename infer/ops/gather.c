@@ -3,6 +3,7 @@
  * since nothing may fail then. */
 #include "infer/ops/ops.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "infer/ops/walk.h"
@@ -156,42 +157,62 @@ static int reduction_of(struct node *n, struct err *e)
 	return node_invalid(n, e, "reduction '%s'", name);
 }
 
-#define COMBINE(type)                                                                        \
-	static void combine_##type(type *y, const type *x, size_t count, enum reduction how) \
-	{                                                                                    \
-		for (size_t i = 0; i < count; i++) {                                         \
-			if (how == ADD)                                                      \
-				y[i] = (type)(y[i] + x[i]);                                  \
-			else if (how == MUL)                                                 \
-				y[i] = (type)(y[i] * x[i]);                                  \
-			else if (how == MAX)                                                 \
-				y[i] = x[i] > y[i] ? x[i] : y[i];                            \
-			else                                                                 \
-				y[i] = x[i] < y[i] ? x[i] : y[i];                            \
-		}                                                                            \
-	}
-COMBINE(float)
-COMBINE(double)
+/* One rounding either way: sums and products of two floats are exact, or as good, in double. */
+static double combine_real(double y, double x, enum reduction how)
+{
+	return how == ADD ? y + x : how == MUL ? y * x : how == MAX ? fmax(y, x) : fmin(y, x);
+}
+
+static int64_t combine_int(int64_t y, int64_t x, enum reduction how)
+{
+	if (how == ADD)
+		return (int64_t)((uint64_t)y + (uint64_t)x);
+	if (how == MUL)
+		return (int64_t)((uint64_t)y * (uint64_t)x);
+	return (how == MAX) == (x > y) ? x : y;
+}
+
+/* Little-endian or not, the lowest bytes of v. */
+static void store_int(void *to, size_t each, int64_t v)
+{
+	if (each == 1)
+		*(uint8_t *)to = (uint8_t)v;
+	else if (each == 2)
+		*(uint16_t *)to = (uint16_t)v;
+	else if (each == 4)
+		*(uint32_t *)to = (uint32_t)v;
+	else
+		*(int64_t *)to = v;
+}
 
 static void combine(const struct tensor *y, int64_t at, const struct tensor *x, int64_t from,
 		    size_t count, enum reduction how)
 {
 	size_t each = dtype_size(y->dtype);
 
-	if (how == REPLACE)
+	if (how == REPLACE) {
 		memcpy((char *)y->data + (size_t)at * each,
 		       (const char *)x->data + (size_t)from * each, count * each);
-	else if (y->dtype == DTYPE_F32)
-		combine_float((float *)y->data + at, (const float *)x->data + from, count, how);
-	else
-		combine_double((double *)y->data + at, (const double *)x->data + from, count, how);
+		return;
+	}
+	for (size_t i = (size_t)at, k = (size_t)from; i < (size_t)at + count; i++, k++) {
+		if (y->dtype == DTYPE_F32)
+			((float *)y->data)[i] =
+			    (float)combine_real(tensor_real(y, i), tensor_real(x, k), how);
+		else if (y->dtype == DTYPE_F64)
+			((double *)y->data)[i] =
+			    combine_real(tensor_real(y, i), tensor_real(x, k), how);
+		else
+			store_int((char *)y->data + i * each, each,
+				  combine_int(tensor_int(y, i), tensor_int(x, k), how));
+	}
 }
 
 static int scatter_types(struct node *n, enum reduction how, struct err *e)
 {
 	if (n->in[2]->dtype != n->in[0]->dtype)
 		return node_invalid(n, e, "updates of type %s", dtype_name(n->in[2]->dtype));
-	return how == REPLACE ? 0 : node_types(n, 0, TYPES_FLOAT, e);
+	return how == REPLACE ? 0 : node_types(n, 0, TYPES_FLOAT | TYPES_INT, e);
 }
 
 static int scatter_elements_shape(struct node *n, struct err *e)

@@ -15,6 +15,8 @@
 extern const struct op *const ops_activation[]; /* activation.c: Relu, Sigmoid, Clip, … */
 extern const struct op *const ops_binary[];     /* binary.c: Add, Less, And, Max, … */
 extern const struct op *const ops_cast[];       /* cast.c: Cast, Pow, Where */
+extern const struct op *const ops_centre[];     /* centre.c: CenterCropPad */
+extern const struct op *const ops_col2im[];     /* col2im.c: Col2Im */
 extern const struct op *const ops_constant[];   /* constant.c: Constant, ConstantOfShape, Range */
 extern const struct op *const ops_conv[];       /* conv.c: Conv */
 extern const struct op *const ops_convtranspose[]; /* convtranspose.c: ConvTranspose */

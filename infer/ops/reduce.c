@@ -62,6 +62,15 @@ static int output(struct node *n, int i, enum dtype type, unsigned mask, bool ke
 	return 0;
 }
 
+/* Has the reduction of no element a value? Of real numbers the largest is -infinity then. */
+static bool gives_of_nothing(enum kind kind, enum dtype type)
+{
+	bool real = type == DTYPE_F32 || type == DTYPE_F64;
+
+	return kind != MEAN &&
+	       (real || kind == SUM || kind == PROD || kind == L1 || kind == L2 || kind == SQUARES);
+}
+
 static int shape(struct node *n, struct err *e)
 {
 	struct state *s = node_note(n, sizeof *s, e);
@@ -74,8 +83,7 @@ static int shape(struct node *n, struct err *e)
 	if (!s || node_types(n, 0, types, e) < 0 || read_axes(n, s, e) < 0)
 		return -1;
 	for (int i = 0; i < x->rank; i++)
-		if (s->mask >> i & 1 && x->dim[i] == 0 && kind != SUM && kind != PROD &&
-		    kind != L1 && kind != L2 && kind != SQUARES)
+		if (s->mask >> i & 1 && x->dim[i] == 0 && !gives_of_nothing(kind, x->dtype))
 			return node_unsupported(n, e, "reduction of nothing");
 	return output(n, 0, x->dtype, s->mask, node_int(n, "keepdims", 1) != 0, e);
 }
