@@ -54,6 +54,7 @@ struct graph {
 	int order_count, runs;
 	unsigned char *memory;
 	size_t memory_bytes, work_bytes, weight_bytes;
+	size_t memory_most; /* of the first two together */
 	double flops;
 };
 

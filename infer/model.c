@@ -24,6 +24,7 @@
  * times as large as weights (Winograd's). */
 #define READ_MAX(size) (10 * (size) + ((size_t)32 << 20))
 #define COMPUTED_MAX ((size_t)768 << 20)
+#define RUNNING_MAX ((size_t)8 << 30)
 #define PACKED_MAX(constants) (5 * (constants) + ((size_t)32 << 20))
 
 static void name_kernels(struct model *m)
@@ -52,6 +53,7 @@ static struct model *read_model(const void *bytes, size_t size, bool mapped,
 	m->graph->kernels = o->kernels;
 	m->graph->mapped = mapped;
 	m->graph->file_bytes = size;
+	m->graph->memory_most = o->memory_max ? o->memory_max : RUNNING_MAX;
 	if (o->threads > 1) {
 		m->graph->crew = crew_new(o->threads);
 		if (!m->graph->crew) {

@@ -14,7 +14,8 @@ struct model;
 struct model_options {
 	enum kernel_set kernels;
 	int threads;       /* 0: 1 */
-	size_t memory_max; /* for folded constants and packed weights; 0: by the file's size */
+	size_t memory_max; /* for folded constants and packed weights, and as much again for what
+			    * lives while running; 0: by the file's size, and 8 GB */
 };
 
 /* Read a file, or bytes that the caller keeps until model_plan has returned. NULL with *e: code

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_MAX ((size_t)8 << 30)
-
 static struct tensor *root(struct tensor *t)
 {
 	while (t->of)
@@ -150,6 +148,12 @@ static void place(struct graph *g, struct tensor **placed, size_t count, struct 
 		g->memory_bytes = t->offset + room(t);
 }
 
+static int too_much(const struct graph *g, struct err *e)
+{
+	return err_set(e, "not supported: more than %zu MB for what is computed",
+		       g->memory_most >> 20);
+}
+
 /* Largest first, each at the lowest place that is free as long as it lives. */
 static int assign(struct graph *g, struct err *e)
 {
@@ -169,11 +173,11 @@ static int assign(struct graph *g, struct err *e)
 	g->memory_bytes = 0;
 	for (size_t i = 0; i < count; i++) {
 		place(g, placed, i, list[i]);
-		if (g->memory_bytes > ARENA_MAX)
-			return err_set(e, "not supported: more than %zu MB for what is computed",
-				       ARENA_MAX >> 20);
+		if (g->memory_bytes > g->memory_most)
+			return too_much(g, e);
 	}
-	return 0;
+	g->work_bytes = (g->work_bytes + 2 * TENSOR_ALIGN) & ~(size_t)(TENSOR_ALIGN - 1);
+	return g->memory_bytes + g->work_bytes > g->memory_most ? too_much(g, e) : 0;
 }
 
 static void point(struct graph *g)
@@ -182,7 +186,7 @@ static void point(struct graph *g)
 		if (!t->of && !t->constant && t->first < INT_MAX && (t->maker || t->input))
 			t->data = g->memory + t->offset;
 	for (struct tensor *t = g->tensors; t; t = t->next)
-		if (t->of)
+		if (t->of && root(t)->data) /* else nobody reads it */
 			t->data = (char *)root(t)->data + shift(t);
 	for (struct node *n = g->first; n; n = n->next)
 		n->work = n->work_bytes ? g->memory + g->memory_bytes : NULL;
@@ -254,7 +258,6 @@ int graph_plan(struct graph *g, struct err *e)
 	in_place(g);
 	if (assign(g, e) < 0)
 		return -1;
-	g->work_bytes = (g->work_bytes + 2 * TENSOR_ALIGN) & ~(size_t)(TENSOR_ALIGN - 1);
 	/* Fresh pages from the system: what is never touched costs nothing. */
 	g->memory = aligned_alloc(TENSOR_ALIGN, g->memory_bytes + g->work_bytes);
 	if (!g->memory)

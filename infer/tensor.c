@@ -181,6 +181,15 @@ int64_t tensor_int(const struct tensor *t, size_t i)
 	}
 }
 
+int64_t tensor_whole(double v, double low, double high)
+{
+	if (v != v)
+		return 0;
+	if (v <= low)
+		return (int64_t)low;
+	return v >= high ? (high >= 0x1p63 ? INT64_MAX : (int64_t)high) : (int64_t)v;
+}
+
 double tensor_real(const struct tensor *t, size_t i)
 {
 	switch (t->dtype) {

@@ -80,4 +80,8 @@ char *tensor_text(const struct tensor *t, char *out, size_t size);
 int64_t tensor_int(const struct tensor *t, size_t i);
 double tensor_real(const struct tensor *t, size_t i);
 
+/* v towards zero, at most to the ends of [low, high]; NaN is 0. (In C that is undefined, and processors
+ * differ.) */
+int64_t tensor_whole(double v, double low, double high);
+
 #endif

@@ -61,10 +61,11 @@ static void *take(void *context, size_t bytes)
 
 void reader_memory_drop(struct reader_memory *m, void *piece, size_t bytes)
 {
-	struct block *b = (struct block *)(void *)((char *)piece - offsetof(struct block, bytes));
+	struct block *b;
 
 	if (bytes <= LARGE_BYTES)
 		return;
+	b = (struct block *)(void *)((char *)piece - offsetof(struct block, bytes));
 	if (b->next)
 		b->next->prev = b->prev;
 	*(b->prev ? &b->prev->next : &m->large) = b->next;

@@ -24,15 +24,6 @@ static float round_half(float x)
 	return math_copysign(math_float(u), x);
 }
 
-static int64_t whole(double v, double low, double high)
-{
-	if (v != v)
-		return 0;
-	if (v <= low)
-		return (int64_t)low;
-	return v >= high ? (high >= 0x1p63 ? INT64_MAX : (int64_t)high) : (int64_t)v;
-}
-
 #define STORE(type, expression)                                \
 	for (int64_t i = 0; i < count; i++)                    \
 		((type *)y)[i * to_step] = (type)(expression); \
@@ -59,17 +50,17 @@ static void convert(const struct tensor *t, int64_t x, int64_t step, enum dtype 
 	case DTYPE_BOOL:
 		STORE(uint8_t, REAL(i) != 0);
 	case DTYPE_U8:
-		STORE(uint8_t, real ? whole(REAL(i), 0, 255) : INT(i));
+		STORE(uint8_t, real ? tensor_whole(REAL(i), 0, 255) : INT(i));
 	case DTYPE_I8:
-		STORE(int8_t, real ? whole(REAL(i), -128, 127) : INT(i));
+		STORE(int8_t, real ? tensor_whole(REAL(i), -128, 127) : INT(i));
 	case DTYPE_U16:
-		STORE(uint16_t, real ? whole(REAL(i), 0, 65535) : INT(i));
+		STORE(uint16_t, real ? tensor_whole(REAL(i), 0, 65535) : INT(i));
 	case DTYPE_I16:
-		STORE(int16_t, real ? whole(REAL(i), -32768, 32767) : INT(i));
+		STORE(int16_t, real ? tensor_whole(REAL(i), -32768, 32767) : INT(i));
 	case DTYPE_I32:
-		STORE(int32_t, real ? whole(REAL(i), -0x1p31, 0x1p31 - 1) : INT(i));
+		STORE(int32_t, real ? tensor_whole(REAL(i), -0x1p31, 0x1p31 - 1) : INT(i));
 	default:
-		STORE(int64_t, real ? whole(REAL(i), -0x1p63, 0x1p63) : INT(i));
+		STORE(int64_t, real ? tensor_whole(REAL(i), -0x1p63, 0x1p63) : INT(i));
 	}
 }
 
@@ -153,12 +144,12 @@ static void power(const struct tensor *a, int64_t ai, const struct tensor *b, in
 	else if (a->dtype == DTYPE_F64)
 		((double *)y)[yi] = r;
 	else if (a->dtype == DTYPE_I32)
-		((int32_t *)y)[yi] = (int32_t)(real ? whole(r, -0x1p31, 0x1p31 - 1)
+		((int32_t *)y)[yi] = (int32_t)(real ? tensor_whole(r, -0x1p31, 0x1p31 - 1)
 						    : power_int(tensor_int(a, (size_t)ai),
 								tensor_int(b, (size_t)bi)));
 	else
 		((int64_t *)y)[yi] =
-		    real ? whole(r, -0x1p63, 0x1p63)
+		    real ? tensor_whole(r, -0x1p63, 0x1p63)
 			 : power_int(tensor_int(a, (size_t)ai), tensor_int(b, (size_t)bi));
 }
 

@@ -369,7 +369,7 @@ static int onehot_shape(struct node *n, struct err *e)
 	*axis = node_int(n, "axis", -1);
 	if (node_axis(n, axis, t->rank + 1, e) < 0)
 		return -1;
-	depth = (int64_t)tensor_real(n->in[1], 0);
+	depth = tensor_whole(tensor_real(n->in[1], 0), -1, 0x1p62);
 	if (depth < 1)
 		return node_invalid(n, e, "depth %lld", (long long)depth);
 	for (int i = 0; i < t->rank + 1; i++)

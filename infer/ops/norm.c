@@ -262,7 +262,7 @@ static int layer_plan(struct node *n, struct err *e)
 {
 	const struct layer *l = n->state;
 
-	return node_work(n, 2 * sizeof(float) * (size_t)l->inner, e);
+	return node_work(n, 2 * sizeof(float) * ((size_t)l->inner + 1), e);
 }
 
 static void spread(const struct node *n, int i, float *to)

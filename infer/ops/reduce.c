@@ -215,7 +215,7 @@ static void run(const struct node *n)
 				to = w.offset[1] + i * w.step[1];
 			if (real || through) {
 				double v = reduce_real(&over, from, kind);
-				store(y, to, v, real ? 0 : (int64_t)v);
+				store(y, to, v, tensor_whole(v, -0x1p63, 0x1p63));
 			} else {
 				store(y, to, 0, reduce_int(&over, from, kind));
 			}

@@ -311,7 +311,9 @@ static double nearest_of(const struct resize *r, double x)
 
 static int32_t inside(double i, int64_t in)
 {
-	return i < 0 ? 0 : i > (double)(in - 1) ? (int32_t)(in - 1) : (int32_t)i;
+	if (!(i > 0)) /* NaN too */
+		return 0;
+	return i > (double)(in - 1) ? (int32_t)(in - 1) : (int32_t)i;
 }
 
 /* Shrink of the weights' reach: below 1 when antialiasing a reduction. */
@@ -381,7 +383,7 @@ static bool unchanged(const struct node *n, const struct resize *r, int i)
 static int plan(struct node *n, struct err *e)
 {
 	struct resize *r = n->state;
-	size_t most = 0;
+	size_t most = 1;
 
 	for (int i = 0; i < n->in[0]->rank; i++) {
 		if (!unchanged(n, r, i) && fill_axis(n, r, i, e) < 0)
@@ -450,7 +452,7 @@ static void extrapolate(const struct node *n, int i)
 static void run(const struct node *n)
 {
 	const struct resize *r = n->state;
-	size_t bytes = n->in[0]->rank ? 0 : 1;
+	size_t bytes = 1;
 	const char *x = n->in[0]->data;
 	char *half[2] = { n->work, n->work };
 	int turn = 0;
