@@ -626,6 +626,10 @@ def branch():
     return h.make_graph([node("Relu", "x", "b")], "b", [], [h.make_tensor_value_info("b", T.FLOAT, None)])
 
 
+for op, extra in (("Einsum", {"equation": "abcd,->abcd"}), ("Sum", {}), ("Max", {}), ("Concat", {"axis": 0}), ("Conv", {})):
+    MODELS[f"no-{op}-without-its-input"] = lambda op=op, extra=extra: graph([h.make_node(op, ["x", ""], ["y"], **extra)])
+
+
 @model
 def no_subgraph():
     return graph([node("If", "c", "y", then_branch=branch(), else_branch=branch())], [tensor("c", True)])
