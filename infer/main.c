@@ -6,6 +6,7 @@
 #include "common/stage.h"
 #include "infer/beside.h"
 #include "infer/classify.h"
+#include "infer/input.h"
 #include "infer/tool.h"
 
 #define BATCH_MAX 64
@@ -119,79 +120,6 @@ static int as_tool(const struct model_options *model)
 			   : -1;
 }
 
-/* The shape to plan for: as declared, open sides from --shape or the recipe, the batch first. */
-static int plan(struct model *m, const struct recipe *r, struct err *e)
-{
-	struct tensor t;
-	int64_t side[4];
-
-	if (model_inputs(m) != 1)
-		return err_set(e, "not supported: %d inputs, a picture is one", model_inputs(m));
-	t = *model_input(m, 0);
-	if (o.shape && tool_shape(m, o.shape, &t, e) < 0)
-		return -1;
-	if (r && !o.shape && t.rank == 4) {
-		recipe_shape(r, side);
-		for (int i = 1; i < 4; i++)
-			if (t.dim[i] < 0)
-				t.dim[i] = side[i];
-	}
-	for (int i = 1; i < t.rank; i++)
-		if (t.dim[i] < 0)
-			return err_code(e, EX_USAGE,
-					"its input leaves side %d open: say it with --shape, or "
-					"with the recipe",
-					i);
-	if (t.rank > 0 && t.dim[0] < 0)
-		t.dim[0] = o.batch;
-	if (o.batch > 1 && (t.rank == 0 || t.dim[0] != o.batch))
-		return err_code(e, EX_USAGE, "--batch %d: the model takes %d at once", (int)o.batch,
-				t.rank ? (int)t.dim[0] : 1);
-	return model_plan(m, &t, e);
-}
-
-static void tell_wants(struct stage *s, const struct model *m, const struct recipe *r)
-{
-	const struct tensor *x = model_input(m, 0);
-	struct wants w = { .dtype = r ? r->dtype : x->dtype, .rank = x->rank };
-
-	for (int i = 0; i < x->rank; i++)
-		w.shape[i] = i == 0 ? 1 : x->dim[i];
-	if (r)
-		recipe_format(r, w.recipe);
-	stage_want(s, &w);
-}
-
-/* One picture's values at its place of the batch, in the model's type. *in is where the model will
- * read: a picture alone that needs no conversion stays where it is. */
-static int accept(const struct model *m, const struct frame *f, unsigned char *input, int place,
-		  const void **in, struct err *e)
-{
-	const struct tensor *x = model_input(m, 0);
-	size_t count = tensor_count(x) / (size_t)o.batch;
-	bool fits = f->kind == FRAME_TENSOR && f->rank == x->rank && f->payload;
-	char text[128];
-
-	for (int i = 0; fits && i < x->rank; i++)
-		fits = f->shape[i] == (i == 0 ? x->dim[0] / o.batch : x->dim[i]);
-	fits = fits && f->payload->size == count * dtype_size(f->dtype);
-	if (fits && f->dtype == x->dtype && o.batch == 1) {
-		*in = f->payload->data;
-	} else if (fits && f->dtype == x->dtype) {
-		memcpy(input + (size_t)place * f->payload->size, f->payload->data,
-		       f->payload->size);
-	} else if (fits && f->dtype == DTYPE_U8 && x->dtype == DTYPE_F32) {
-		float *to = (float *)input + (size_t)place * count;
-
-		for (size_t i = 0; i < count; i++)
-			to[i] = f->payload->data[i];
-	} else {
-		return err_set(e, "the model takes %s %s, and this frame is none",
-			       dtype_name(x->dtype), tensor_text(x, text, sizeof text));
-	}
-	return 0;
-}
-
 /* Take what has come, at most a batch; waits for the first. How many; 0 at the end, -1 broken. */
 static int gather(struct stage *s, struct frame **f, bool *more)
 {
@@ -219,13 +147,14 @@ static int gather(struct stage *s, struct frame **f, bool *more)
 static int answer(struct stage *s, const struct classifier *c, struct model *m, struct frame **f,
 		  int count, unsigned char *input)
 {
+	const struct tensor *x = model_input(m, 0);
 	const void *in[1] = { input };
 	struct err why[BATCH_MAX];
 	bool bad[BATCH_MAX];
 	int result = 0;
 
 	for (int i = 0; i < count; i++)
-		bad[i] = accept(m, f[i], input, i, &in[0], &why[i]) < 0;
+		bad[i] = input_accept(x, o.batch, f[i], input, i, &in[0], &why[i]) < 0;
 	model_run(m, in);
 	for (int i = 0; i < count && result == 0; i++) {
 		bad[i] = bad[i] || classify(c, m, i, f[i], &why[i]) < 0;
@@ -272,6 +201,7 @@ static int open_model(struct stage *s, const struct model_options *options, stru
 		      struct classifier *c, struct err *e)
 {
 	struct recipe recipe;
+	struct tensor x;
 	int known;
 
 	if (!o.model)
@@ -283,10 +213,11 @@ static int open_model(struct stage *s, const struct model_options *options, stru
 	if (known < 0 || classify_activation(&c->activation, o.activation, e) < 0 ||
 	    beside_labels(&c->labels, o.labels, o.model, *m, e) < 0)
 		return -1;
-	if (plan(*m, known ? &recipe : NULL, e) < 0 || classify_ready(c, *m, (int)o.batch, e) < 0)
+	if (input_shape(*m, o.shape, known ? &recipe : NULL, o.batch, &x, e) < 0 ||
+	    model_plan(*m, &x, e) < 0 || classify_ready(c, *m, (int)o.batch, e) < 0)
 		return err_at(e, "cannot load '%s'", o.model);
 	name_model(c, *m);
-	tell_wants(s, *m, known ? &recipe : NULL);
+	input_want(s, model_input(*m, 0), known ? &recipe : NULL);
 	if (!known)
 		log_info("nothing says what '%s' wants of a picture beside its shape", o.model);
 	return 0;
