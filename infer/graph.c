@@ -2,6 +2,7 @@
  * but the values of constants, which are given back as soon as no kernel reads them. */
 #include "infer/graph.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -106,6 +107,19 @@ struct tensor *graph_tensor(struct graph *g, const char *name, struct err *e)
 		g->name_count++;
 	}
 	return t;
+}
+
+struct tensor *graph_fresh(struct graph *g, const char *name, const char *more, struct err *e)
+{
+	size_t room = strlen(name) + strlen(more) + 16;
+	char *text = arena_take(g->arena, room, e);
+
+	if (!text)
+		return NULL;
+	snprintf(text, room, "%s%s", name, more);
+	for (unsigned i = 1; graph_find(g, text); i++)
+		snprintf(text, room, "%s%s_%u", name, more, i);
+	return graph_tensor(g, text, e);
 }
 
 struct node *graph_node(struct graph *g, const char *type, int in_count, int out_count,

@@ -66,6 +66,10 @@ void graph_free(struct graph **g);
 struct tensor *graph_tensor(struct graph *g, const char *name, struct err *e);
 struct tensor *graph_find(const struct graph *g, const char *name); /* NULL: none */
 
+/* The same, but always a new one: of this name and what follows it, or with a number behind both if
+ * that is taken. */
+struct tensor *graph_fresh(struct graph *g, const char *name, const char *more, struct err *e);
+
 /* A node with room for in and out, not yet in the list; NULL with *e. */
 struct node *graph_node(struct graph *g, const char *type, int in_count, int out_count,
 			struct err *e);

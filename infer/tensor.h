@@ -33,12 +33,14 @@ struct tensor {
 	void *data;    /* constants: from load on; others: only while running */
 	bool constant; /* the value is known at load: data may be read by shape() and plan() */
 	bool half;     /* the model calls it f16 (matters only at the edges of the graph) */
+	const char **open; /* inputs: the model's names for dims that it leaves open, or NULL */
 
 	/* what follows belongs to graph.c and plan.c */
 	bool owned;            /* data is this tensor's own malloc */
 	bool input, output;    /* of the graph */
 	bool viewed;           /* a constant whose bytes another constant shares */
 	bool ready;            /* scratch of passes */
+	int place;             /* the same */
 	struct tensor *same;   /* read that one instead (a bypassed Identity) */
 	struct tensor *of;     /* a view: these are the bytes of that tensor */
 	size_t shift;          /* bytes behind its start, if it is a slice */

@@ -12,4 +12,10 @@ int onnx_read(struct graph *g, const void *bytes, size_t size, struct err *e);
 int onnx_read_tensor(struct graph *g, struct tensor *t, const void *bytes, size_t size,
 		     struct err *e);
 
+/* The bytes of a model that holds what the graph holds: nodes in their order, constants that they
+ * read, inputs, outputs (a dim of -1 is left open, by the name that `open` gives or "batch"),
+ * metadata, opsets. All is written as f32 that is held so. Constants without a name of their own
+ * get one. The caller frees *bytes. 0, or -1 with *e. */
+int onnx_write(struct graph *g, uint8_t **bytes, size_t *size, struct err *e);
+
 #endif

@@ -56,8 +56,19 @@ static int read_constants(struct graph *g, const Onnx__GraphProto *p, struct err
 	return 0;
 }
 
-/* Declared type and shape; an open dimension is -1. */
-static int declare(struct tensor *t, const Onnx__ValueInfoProto *v, struct err *e)
+/* An open dimension is -1 and may have a name. */
+static int open_dimension(struct graph *g, struct tensor *t, int i, const char *name, struct err *e)
+{
+	t->dim[i] = -1;
+	if (!name || !*name)
+		return 0;
+	if (!t->open)
+		t->open = arena_array(g->arena, TENSOR_RANK_MAX, sizeof *t->open, e);
+	return t->open && (t->open[i] = arena_text(g->arena, name, e)) ? 0 : -1;
+}
+
+/* Declared type and shape. */
+static int declare(struct graph *g, struct tensor *t, const Onnx__ValueInfoProto *v, struct err *e)
 {
 	const Onnx__TypeProto__Tensor *p;
 	const Onnx__TensorShapeProto *shape;
@@ -77,9 +88,14 @@ static int declare(struct tensor *t, const Onnx__ValueInfoProto *v, struct err *
 	for (int i = 0; i < t->rank; i++) {
 		const Onnx__TensorShapeProto__Dimension *d = shape->dim[i];
 
-		t->dim[i] = -1;
-		if (d->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE)
+		if (d->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE) {
+			bool named =
+			    d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+
+			if (open_dimension(g, t, i, named ? d->dim_param : NULL, e) < 0)
+				return -1;
 			continue;
+		}
 		if (d->dim_value < 0)
 			return err_set(e, "invalid: dimension %d of '%.80s' is %lld", i, v->name,
 				       (long long)d->dim_value);
@@ -107,7 +123,7 @@ static int read_inputs(struct graph *g, const Onnx__GraphProto *p, struct err *e
 		if (t->input)
 			return err_set(e, "invalid: input '%.80s' is there twice", v->name);
 		t->input = true;
-		if (declare(t, v, e) < 0)
+		if (declare(g, t, v, e) < 0)
 			return err_at(e, "input");
 		g->input[g->input_count++] = t;
 	}
