@@ -39,7 +39,7 @@ static bool does_nothing(const struct node *n)
 
 /* Views that change nothing (Identity, Dropout, Reshape to the same shape) would part makers from
  * readers: readers get the original. */
-static void bypass(struct graph *g)
+void fuse_bypass(struct graph *g)
 {
 	for (struct node *n = g->first, *next; n; n = next) {
 		next = n->next;
@@ -145,14 +145,14 @@ static int swallow_all(struct graph *g, struct err *e)
 
 int graph_fuse(struct graph *g, struct err *e)
 {
-	bypass(g);
+	fuse_bypass(g);
 	graph_sweep(g);
 	if (fuse_qdq(g, e) < 0 || graph_fold_late(g, e) < 0)
 		return -1;
 	graph_sweep(g);
 	if (fuse_moves(g, e) < 0)
 		return -1;
-	bypass(g);
+	fuse_bypass(g);
 	if (fuse_patterns(g, e) < 0 || fuse_pads(g, e) < 0)
 		return -1;
 	graph_sweep(g);

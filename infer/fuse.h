@@ -10,6 +10,9 @@ bool node_is(const struct node *n, const char *type);
 /* n takes over its reader's output and place; the reader goes. */
 void fuse_into(struct graph *g, struct node *n, struct node *reader);
 
+/* Views that change nothing go; their readers get the original. Counts readers. */
+void fuse_bypass(struct graph *g);
+
 /* fuse_affine.c: next scales and shifts the channels of convolution n by constants: 1 done, 0 it does
  * not, -1 with *e. */
 int fuse_affine(struct graph *g, struct node *n, struct node *next, struct err *e);

@@ -7,14 +7,16 @@
 #include "infer/beside.h"
 #include "infer/classify.h"
 #include "infer/input.h"
+#include "infer/quantize/quantize.h"
 #include "infer/tool.h"
 
 #define BATCH_MAX 64
 
 static struct options {
 	const char *model, *labels, *recipe, *activation, *kernels, *shape;
-	const char *check, *explain, *run, *bench, *input, *output;
-	int64_t workers, threads, top, batch, batch_wait_ms, runs;
+	const char *check, *explain, *run, *bench, *quantize, *input, *output;
+	struct option_list calibrate;
+	int64_t workers, threads, top, batch, batch_wait_ms, runs, calibrate_most;
 	bool json, profile;
 } o = { .activation = "auto",
 	.kernels = "native",
@@ -23,7 +25,8 @@ static struct options {
 	.top = 1,
 	.batch = 1,
 	.batch_wait_ms = 5,
-	.runs = 20 };
+	.runs = 20,
+	.calibrate_most = 500 };
 
 static const struct option_row rows[] = {
 	{ "model", 'm', OPTION_TEXT, "FILE", &o.model, "the network, an ONNX file", 0, 0 },
@@ -51,16 +54,24 @@ static const struct option_row rows[] = {
 	  0 },
 	{ "run", 0, OPTION_TEXT, "FILE", &o.run, "run this model once on a raw input", 0, 0 },
 	{ "input", 0, OPTION_TEXT, "FILE", &o.input, "with --run: little-endian values", 0, 0 },
-	{ "output", 0, OPTION_TEXT, "FILE", &o.output, "with --run: receives the first output", 0,
-	  0 },
+	{ "output", 'o', OPTION_TEXT, "FILE", &o.output,
+	  "with --run: receives the first output; with --quantize: the new model", 0, 0 },
 	{ "bench", 0, OPTION_TEXT, "FILE", &o.bench, "measure this model", 0, 0 },
 	{ "runs", 0, OPTION_INT, "N", &o.runs, "with --bench and --profile: how often", 1,
 	  1000000 },
 	{ "json", 0, OPTION_FLAG, NULL, &o.json, "with --bench: one JSON object", 0, 0 },
+	{ "quantize", 0, OPTION_TEXT, "FILE", &o.quantize,
+	  "make of this model one that computes in 8-bit integers", 0, 0 },
+	{ "calibrate", 0, OPTION_LIST, "PICTURES", &o.calibrate,
+	  "with --quantize: a folder, file or pattern that capture reads; may be given again; else "
+	  "tensors come as in a pipeline",
+	  0, 0 },
+	{ "calibrate-most", 0, OPTION_INT, "N", &o.calibrate_most,
+	  "how many of the pictures to use, spread over all", 1, 100000 },
 	{ 0 }
 };
 
-static const struct stage_spec spec = {
+static struct stage_spec spec = {
 	.manual = {
 	    .name = "infer",
 	    .summary = "classify pictures with a neural network",
@@ -102,9 +113,24 @@ static int kernel_set(const char *name, enum kernel_set *set, struct err *e)
 	return err_code(e, EX_USAGE, "no kernels '%s': native, blis or reference", name);
 }
 
-/* Exit code of the tool that was asked for; -1 if none was. */
-static int as_tool(const struct model_options *model)
+static bool asks_to_quantize(char **argv)
 {
+	for (; *argv && strcmp(*argv, "--") != 0; argv++)
+		if (strcmp(*argv, "--quantize") == 0 || strncmp(*argv, "--quantize=", 11) == 0)
+			return true;
+	return false;
+}
+
+/* Exit code of the tool that was asked for; -1 if none was. */
+static int as_tool(struct stage *s, const struct model_options *model)
+{
+	const struct quantize q = { .model = *model,
+				    .path = o.quantize,
+				    .output = o.output,
+				    .shape = o.shape,
+				    .recipe = o.recipe,
+				    .pictures = &o.calibrate,
+				    .most = o.calibrate_most };
 	const struct tool t = { .model = *model,
 				.shape = o.shape,
 				.input = o.input,
@@ -113,11 +139,12 @@ static int as_tool(const struct model_options *model)
 				.json = o.json,
 				.profile = o.profile };
 
-	return o.check     ? tool_check(&t, o.check)
-	       : o.explain ? tool_explain(&t, o.explain)
-	       : o.run     ? tool_run(&t, o.run)
-	       : o.bench   ? tool_bench(&t, o.bench)
-			   : -1;
+	return o.check      ? tool_check(&t, o.check)
+	       : o.explain  ? tool_explain(&t, o.explain)
+	       : o.run      ? tool_run(&t, o.run)
+	       : o.bench    ? tool_bench(&t, o.bench)
+	       : o.quantize ? quantize(&q, s)
+			    : -1;
 }
 
 /* Take what has come, at most a batch; waits for the first. How many; 0 at the end, -1 broken. */
@@ -225,6 +252,7 @@ static int open_model(struct stage *s, const struct model_options *options, stru
 
 int main(int argc, char **argv)
 {
+	spec.pushes = !asks_to_quantize(argv); /* it keeps what comes */
 	struct stage *stage = stage_open(&spec, argc, argv);
 	struct model_options options = { .threads = (int)o.threads };
 	struct classifier c = { .top = (int)o.top };
@@ -237,7 +265,7 @@ int main(int argc, char **argv)
 		code = why.code;
 		goto out;
 	}
-	code = as_tool(&options);
+	code = as_tool(stage, &options);
 	if (code >= 0)
 		goto out;
 	if (open_model(stage, &options, &m, &c, &why) < 0 ||
@@ -252,5 +280,6 @@ int main(int argc, char **argv)
 out:
 	labels_free(&c.labels);
 	model_free(&m);
+	option_free(rows);
 	return stage_close(&stage, code);
 }

@@ -231,31 +231,30 @@ static int bind(struct model *m, const struct tensor *shape, struct err *e)
 	return 0;
 }
 
-/* What follows once all shapes are known. */
-static int finish(struct model *m, struct err *e)
+int model_infer(struct model *m, const struct tensor *shape, struct err *e)
+{
+	if (bind(m, shape, e) < 0)
+		return -1;
+	graph_sweep(m->graph);
+	return graph_infer(m->graph, NULL, NULL, e);
+}
+
+int model_finish(struct model *m, struct err *e)
 {
 	struct graph *g = m->graph;
 
 	if (!m->limited)
 		arena_allow(g->arena, PACKED_MAX(arena_used(g->arena)));
-	if (graph_fuse(g, e) < 0 || graph_layout(g, e) < 0 || graph_slice(g, e) < 0)
+	if (graph_fuse(g, e) < 0 || graph_layout(g, e) < 0 || graph_slice(g, e) < 0 ||
+	    graph_plan(g, e) < 0)
 		return -1;
-	return graph_plan(g, e);
+	m->planned = true;
+	return 0;
 }
 
 int model_plan(struct model *m, const struct tensor *shape, struct err *e)
 {
-	struct graph *g = m->graph;
-
-	if (bind(m, shape, e) < 0)
-		return -1;
-	graph_sweep(g);
-	if (graph_infer(g, NULL, NULL, e) < 0)
-		return -1;
-	if (finish(m, e) < 0)
-		return -1;
-	m->planned = true;
-	return 0;
+	return model_infer(m, shape, e) < 0 ? -1 : model_finish(m, e);
 }
 
 int model_check(struct model *m, const struct tensor *shape, FILE *out)
@@ -269,11 +268,10 @@ int model_check(struct model *m, const struct tensor *shape, FILE *out)
 	}
 	if (graph_infer(m->graph, out, &refused, NULL) < 0)
 		return refused;
-	if (finish(m, &why) < 0) {
+	if (model_finish(m, &why) < 0) {
 		fprintf(out, "%s\n", why.text);
 		return 1;
 	}
-	m->planned = true;
 	return 0;
 }
 

@@ -1,4 +1,4 @@
-/* What model.c and explain.c share. */
+/* What model.c, explain.c and quantize/ share. */
 #ifndef INFER_MODEL_PARTS_H
 #define INFER_MODEL_PARTS_H
 
@@ -11,6 +11,10 @@ struct model {
 	bool limited; /* the caller said how much memory it may take */
 	char sha256[HASH_HEX], kernels[32];
 };
+
+/* model_plan in two: rows, shapes and constants for these input shapes; then all that follows. */
+int model_infer(struct model *m, const struct tensor *shape, struct err *e);
+int model_finish(struct model *m, struct err *e);
 
 /* Does the node that makes the first output say that it gives probabilities? */
 bool ends_in_probabilities(const struct graph *g);

@@ -1,0 +1,312 @@
+/* The order of the work: read, find the places, take pictures, observe, choose scales, write, load
+ * what was written and compare. The file has its name only once all this went well. */
+#include "infer/quantize/quantize.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "infer/beside.h"
+#include "infer/input.h"
+#include "infer/onnx/onnx.h"
+#include "infer/quantize/parts.h"
+
+#define OPSET 13 /* the first whose DequantizeLinear knows channels */
+
+struct job {
+	const struct quantize *q;
+	struct stage *stage;
+	struct model *model;
+	struct tensor shape; /* of its input, for one picture */
+	struct places places;
+	struct pictures pictures;
+	struct observed observed;
+	struct children children;
+	char path[PATH_MAX]; /* of the file while it is made */
+	int fd;              /* the same, -1 once closed */
+	size_t bytes_before, bytes_after;
+	size_t agreed;     /* pictures of the same best class */
+	double difference; /* of the scores: root of the mean square, in parts of theirs */
+};
+
+/* --- the destination ------------------------------------------------------------------------------ */
+
+/* Made first: minutes of computing should not end at a folder that cannot be written. */
+static int open_output(struct job *j, struct err *e)
+{
+	if (!j->q->output)
+		return err_code(e, EX_USAGE, "where to? -o FILE");
+	if (snprintf(j->path, sizeof j->path, "%s.XXXXXX", j->q->output) >= (int)sizeof j->path)
+		return err_code(e, EX_USAGE, "-o: the name is too long");
+	j->fd = mkostemp(j->path, O_CLOEXEC);
+	if (j->fd >= 0)
+		return 0;
+	j->path[0] = 0;
+	return err_code(e, EX_CANTCREAT, "cannot write '%s': %s", j->q->output, strerror(errno));
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, bytes, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		bytes += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_output(struct job *j, struct err *e)
+{
+	mode_t mask = umask(0);
+	uint8_t *bytes = NULL;
+	int result = onnx_write(j->model->graph, &bytes, &j->bytes_after, e);
+
+	umask(mask);
+	if (result == 0 && (write_all(j->fd, bytes, j->bytes_after) < 0 ||
+			    fchmod(j->fd, 0666 & ~mask) < 0 || fsync(j->fd) < 0))
+		result =
+		    err_code(e, EX_IOERR, "cannot write '%s': %s", j->q->output, strerror(errno));
+	free(bytes);
+	close(j->fd);
+	j->fd = -1;
+	return result;
+}
+
+static int name_output(struct job *j, struct err *e)
+{
+	if (rename(j->path, j->q->output) < 0)
+		return err_code(e, EX_CANTCREAT, "cannot write '%s': %s", j->q->output,
+				strerror(errno));
+	j->path[0] = 0;
+	return 0;
+}
+
+/* --- the model ------------------------------------------------------------------------------------ */
+
+static int read_model(struct job *j, struct err *e)
+{
+	const struct quantize *q = j->q;
+	bool pictures = q->pictures->count > 0;
+	struct recipe recipe;
+	struct stat st;
+	int known;
+
+	j->model = model_open(q->path, &q->model, e);
+	if (!j->model)
+		return -1;
+	j->bytes_before = stat(q->path, &st) == 0 ? (size_t)st.st_size : 0;
+	known = beside_recipe(&recipe, q->recipe, q->path, j->model, e);
+	if (known < 0)
+		return -1;
+	if (!known && pictures)
+		return err_code(e, EX_USAGE,
+				"nothing says what it wants of a picture: write its recipe beside "
+				"it, or say --recipe");
+	if (input_shape(j->model, q->shape, known ? &recipe : NULL, 1, &j->shape, e) < 0)
+		return -1;
+	input_want(j->stage, &j->shape, known ? &recipe : NULL);
+	return 0;
+}
+
+static int count_quantized(const struct places *p)
+{
+	int count = 0;
+
+	for (int i = 1; i <= p->count; i++)
+		count += places_quantized(p, i);
+	return count;
+}
+
+static int prepare(struct job *j, struct err *e)
+{
+	struct tensor declared = *model_input(j->model, 0);
+
+	if (simplify(j->model, &j->shape, e) < 0 || opset_raise(j->model->graph, OPSET, e) < 0 ||
+	    places_find(&j->places, j->model->graph, e) < 0)
+		return -1;
+	if (count_quantized(&j->places) == 0)
+		return err_set(e, "there is nothing in it to quantise: no Conv, Gemm or MatMul "
+				  "with known weights");
+	j->shape.open = declared.open;
+	return 0;
+}
+
+/* Sides that the model left open are open in what is written. */
+static void open_sides(struct job *j, const struct tensor *declared)
+{
+	struct graph *g = j->model->graph;
+	bool open = declared->rank > 0 && declared->dim[0] < 0;
+
+	for (int i = 0; i < declared->rank; i++)
+		g->input[0]->dim[i] =
+		    declared->dim[i] < 0 && i > 0 ? j->shape.dim[i] : declared->dim[i];
+	for (int i = 0; open && i < g->output_count; i++) {
+		struct tensor *y = g->output[i];
+
+		if (y->rank == 0 || y->dim[0] != 1)
+			continue;
+		y->dim[0] = -1;
+		y->open = declared->open;
+	}
+}
+
+/* --- scales --------------------------------------------------------------------------------------- */
+
+/* One range for all that have one scale. */
+static int choose_scales(struct job *j, struct scale *scale, struct err *e)
+{
+	const struct places *p = &j->places;
+	struct histogram *sum = malloc(sizeof *sum);
+
+	if (!sum)
+		return err_code(e, EX_OSERR, "memory is short");
+	for (int i = 1; i <= p->count; i++) {
+		if (places_root(p, i) != i)
+			continue;
+		memset(sum, 0, sizeof *sum);
+		for (int k = i; k <= p->count; k++)
+			if (j->observed.of[k] && places_root(p, k) == i)
+				histogram_join(sum, j->observed.of[k]);
+		scale[i] = scale_of(histogram_range(sum));
+	}
+	free(sum);
+	return 0;
+}
+
+static int rewrite(struct job *j, struct err *e)
+{
+	struct scale *scale = calloc((size_t)j->places.count + 1, sizeof *scale);
+	int result;
+
+	if (!scale)
+		return err_code(e, EX_OSERR, "memory is short");
+	result =
+	    choose_scales(j, scale, e) < 0 ? -1 : qdq_insert(j->model->graph, &j->places, scale, e);
+	free(scale);
+	return result;
+}
+
+/* --- the result ----------------------------------------------------------------------------------- */
+
+/* How the scores of picture i compare with those of the model of floats. Means are taken off first:
+ * what all classes have in common says nothing. */
+static void compare(struct job *j, const struct tensor *y, size_t i, double *off, double *all)
+{
+	size_t classes = j->observed.classes, best = 0, was = 0;
+	const double *x = j->observed.scores + i * classes;
+	double mean_x = 0, mean_y = 0;
+
+	for (size_t k = 0; k < classes; k++) {
+		mean_x += x[k] / (double)classes;
+		mean_y += tensor_real(y, k) / (double)classes;
+		was = x[k] > x[was] ? k : was;
+		best = tensor_real(y, k) > tensor_real(y, best) ? k : best;
+	}
+	for (size_t k = 0; k < classes; k++) {
+		double d = (tensor_real(y, k) - mean_y) - (x[k] - mean_x);
+
+		*off += d * d;
+		*all += (x[k] - mean_x) * (x[k] - mean_x);
+	}
+	j->agreed += best == was;
+}
+
+/* It loads, and what does it say of the pictures? */
+static int verify(struct job *j, struct err *e)
+{
+	struct tensor shape = j->shape;
+	struct model *m = model_open(j->path, &j->q->model, e);
+	int result = m ? model_plan(m, &shape, e) : -1;
+	double off = 0, all = 0;
+
+	if (result == 0 && tensor_count(model_output(m, 0)) != j->observed.classes)
+		result = err_code(e, EX_SOFTWARE, "its output has another shape");
+	for (size_t i = 0; result == 0 && i < j->pictures.count; i++) {
+		const void *input[1] = { j->pictures.picture[i].values->data };
+
+		model_run(m, input);
+		compare(j, model_output(m, 0), i, &off, &all);
+	}
+	j->difference = all > 0 ? sqrt(off / all) : 0;
+	model_free(&m);
+	return result < 0 ? err_at(e, "what was written cannot be loaded") : 0;
+}
+
+static void tell(const struct job *j)
+{
+	printf("%s: %zu pictures, %d tensors, %.2f MB -> %.2f MB, the best class agrees for "
+	       "%.2f %%, scores differ by %.2f %%\n",
+	       j->q->output, j->pictures.count, count_quantized(&j->places),
+	       (double)j->bytes_before / 1e6, (double)j->bytes_after / 1e6,
+	       100.0 * (double)j->agreed / (double)j->pictures.count, 100 * j->difference);
+}
+
+static int take_pictures(struct job *j, struct err *e)
+{
+	const struct option_list *what = j->q->pictures;
+	struct err why;
+	int result = 0;
+
+	j->pictures.most = (size_t)j->q->most;
+	if (what->count > 0)
+		result = children_start(&j->children, what->item, what->count, e);
+	stage_window(j->stage, 4);
+	if (result == 0)
+		result = pictures_collect(&j->pictures, j->stage, &j->shape, e);
+	if (children_end(&j->children, result < 0, &why) < 0) {
+		*e = why;
+		result = -1;
+	}
+	return result;
+}
+
+static int work(struct job *j, struct err *e)
+{
+	struct tensor declared;
+
+	if (read_model(j, e) < 0)
+		return -1;
+	declared = *model_input(j->model, 0);
+	if (prepare(j, e) < 0 || open_output(j, e) < 0 || take_pictures(j, e) < 0 ||
+	    observe(&j->observed, &j->q->model, j->q->path, &j->shape, &j->places, &j->pictures,
+		    e) < 0 ||
+	    rewrite(j, e) < 0)
+		return -1;
+	open_sides(j, &declared);
+	if (write_output(j, e) < 0 || verify(j, e) < 0 || name_output(j, e) < 0)
+		return -1;
+	tell(j);
+	return 0;
+}
+
+int quantize(const struct quantize *q, struct stage *s)
+{
+	struct job j = { .q = q, .stage = s, .fd = -1 };
+	struct err why;
+	int code = 0;
+
+	if (work(&j, &why) < 0) {
+		log_error("cannot quantise '%s': %s", q->path, why.text);
+		code = why.code;
+	}
+	if (j.fd >= 0)
+		close(j.fd);
+	if (j.path[0])
+		unlink(j.path);
+	observed_free(&j.observed, &j.places);
+	pictures_free(&j.pictures);
+	model_free(&j.model);
+	return code;
+}
