@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,16 @@ static void become(const char *path, char **arguments, int in, int out, pid_t pa
 	_exit(EX_OSERR);
 }
 
+/* It prints one once it knows that it has work; if it ends without, it has said why. */
+static bool gives_address(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	return p.revents & POLLIN;
+}
+
 /* Both ends of its pipe are closed on exec; in is closed here. *out is where its output is read. */
 static int start(pid_t *pid, const char *name, char **arguments, int in, int *out, struct err *e)
 {
@@ -63,13 +74,12 @@ static int start(pid_t *pid, const char *name, char **arguments, int in, int *ou
 	if (*pid == 0)
 		become(path, arguments, in, ends[1], self);
 	close(ends[1]);
+	*out = ends[0];
 	if (*pid < 0) {
-		close(ends[0]);
 		*pid = 0;
 		return err_code(e, EX_OSERR, "cannot start '%s': %s", name, strerror(errno));
 	}
-	*out = ends[0];
-	return 0;
+	return gives_address(*out) ? 0 : err_set(e, "'%s' does not begin", name);
 }
 
 int children_start(struct children *c, const char **what, size_t count, struct err *e)
@@ -126,9 +136,8 @@ int children_end(struct children *c, bool hurry, struct err *e)
 		c->pid[i] = 0;
 		if (result < 0 || status == 0)
 			continue;
-		if (WIFEXITED(status))
-			result = err_code(e, WEXITSTATUS(status), "'%s' failed with exit status %d",
-					  names[i], WEXITSTATUS(status));
+		if (WIFEXITED(status)) /* it has said why */
+			result = err_code(e, WEXITSTATUS(status), "%s", "");
 		else if (!hurry)
 			result = err_code(e, EX_TEMPFAIL, "'%s' was ended by signal %d", names[i],
 					  WTERMSIG(status));

@@ -152,7 +152,7 @@ static double inside(const struct tail *t, double bound)
 
 /* Few values lie far out, but scores hang on them more than on their number: counted singly, the
  * measured agreement is worse on some networks, and so it is if nothing is clipped on others. */
-#define CLIPPED_WEIGHT 4
+#define CLIPPED_WEIGHT 2
 #define SHRINKS 64 /* candidates on each side: 64/64 … 1/64 of what was seen */
 
 struct range histogram_range(const struct histogram *h)

@@ -16,8 +16,7 @@ static void drop_attribute(struct node *n, const char *name)
 	n->attr_count = kept;
 }
 
-/* Room for input i; those between are left out. */
-static int reach_input(struct node *n, int i, struct err *e)
+int node_reach(struct node *n, int i, struct err *e)
 {
 	struct tensor **in;
 
@@ -37,7 +36,7 @@ static int constant_input(struct node *n, int i, enum dtype dtype, int rank, int
 {
 	struct tensor *t = graph_fresh(n->graph, n->out[0]->name, "_constant", e);
 
-	if (!t || reach_input(n, i, e) < 0 || tensor_shape(t, dtype, rank, &count, e) < 0 ||
+	if (!t || node_reach(n, i, e) < 0 || tensor_shape(t, dtype, rank, &count, e) < 0 ||
 	    graph_fill(n->graph, t, e) < 0)
 		return -1;
 	memcpy(t->data, values, tensor_bytes(t));

@@ -40,8 +40,8 @@ struct children {
  * standard input, where the stage looks for addresses. 0, or -1 with *e. */
 int children_start(struct children *c, const char **what, size_t count, struct err *e);
 
-/* Wait until both have ended; in a hurry, see to it that they do. 0, or -1 with *e, whose code is that
- * of the first that failed. */
+/* Wait until both have ended; in a hurry, see to it that they do. 0, or -1 with *e: the exit code of
+ * the first that failed, and no text if it has said why itself. */
 int children_end(struct children *c, bool hurry, struct err *e);
 
 /* --- simplify.c, opset.c: the graph in its plainest form -------------------------------------------- */
@@ -54,6 +54,9 @@ int simplify(struct model *m, const struct tensor *shape, struct err *e);
  * cannot be. Afterwards the graph can be written, not run. */
 int opset_raise(struct graph *g, int least, struct err *e);
 
+/* Room for input i of a node; those between are left out. */
+int node_reach(struct node *n, int i, struct err *e);
+
 /* --- places.c: which values become integers --------------------------------------------------------- */
 
 struct value {
@@ -63,6 +66,8 @@ struct value {
 	bool wanted;  /* somebody who computes in integers reads it */
 	bool moved;   /* its maker only moves or picks values */
 	bool leads;   /* scratch: on the way to a product */
+	bool read;    /* by a product */
+	int axis;     /* of its channels, for the products that read it; 0: none, or several */
 	int group;    /* the first of those that have one scale; itself if it is that */
 };
 
@@ -110,11 +115,37 @@ struct range {
 /* What to represent of h. */
 struct range histogram_range(const struct histogram *h);
 
+/* --- distinct.c: the values of the network's input ----------------------------------------------------- */
+
+#define SCALE_LEAST 1e-30f
+
+struct scale {
+	float scale;
+	int zero;
+	struct tensor *scale_tensor, *zero_tensor; /* once somebody reads them */
+};
+
+#define DISTINCT_MOST 1024
+
+struct distinct {
+	float value[DISTINCT_MOST]; /* rising */
+	uint64_t count[DISTINCT_MOST];
+	int used;
+	bool over; /* there are more */
+};
+
+void distinct_add(struct distinct *d, const float *x, size_t count);
+
+/* What represents them best; false if there are too many. */
+bool distinct_scale(const struct distinct *d, struct scale *s);
+
 /* --- observe.c --------------------------------------------------------------------------------------- */
 
 struct observed {
 	struct histogram **of; /* by number of the value, NULL where nobody looks */
-	double *scores;        /* the first output for each picture */
+	double **mean;         /* the same: of each channel of a product's input */
+	struct distinct *input;
+	double *scores; /* the first output for each picture */
 	size_t classes;
 };
 
@@ -124,18 +155,31 @@ int observe(struct observed *o, const struct model_options *options, const char 
 	    const struct pictures *pictures, struct err *e);
 void observed_free(struct observed *o, const struct places *places);
 
-/* --- qdq.c: nodes and integers into the graph --------------------------------------------------------- */
+/* --- scales.c ------------------------------------------------------------------------------------------ */
 
-struct scale {
-	float scale;
-	int zero;
-	struct tensor *scale_tensor, *zero_tensor; /* once somebody reads them */
+/* One for each root of places, where those of Concats that are about as wide are joined. */
+int scales_choose(struct scale *scale, struct places *places, const struct observed *o,
+		  const struct graph *g, struct err *e);
+
+/* --- weights.c: numbers --------------------------------------------------------------------------- */
+
+struct weights {
+	const float *w;    /* outer, channels, inner */
+	const float *bias; /* NULL: none */
+	size_t outer, channels, inner;
+	size_t groups, taps;
+	float x_scale;
+	const double *mean; /* of each channel of the input; NULL: not known */
 };
 
-/* u8 for a range. */
-struct scale scale_of(struct range r);
+/* Fill one scale for each channel, and the rounded weights (as w lies). off receives by how much
+ * that moves the mean of each channel of the result. */
+void weights_round(const struct weights *w, float *scale, int8_t *rounded, double *off);
 
-/* scale: by number of the value, those of roots are read. */
-int qdq_insert(struct graph *g, const struct places *places, struct scale *scale, struct err *e);
+/* --- qdq.c: nodes and integers into the graph --------------------------------------------------------- */
+
+/* scale: by number of the value, those of roots are read; mean: as in observed. */
+int qdq_insert(struct graph *g, const struct places *places, struct scale *scale, double **mean,
+	       struct err *e);
 
 #endif

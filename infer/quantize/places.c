@@ -229,6 +229,12 @@ static void note_results(struct places *p, struct node *n)
 	}
 }
 
+static void note_channels(struct value *x, int axis)
+{
+	x->axis = !x->read || x->axis == axis ? axis : 0;
+	x->read = true;
+}
+
 static void note_inputs(struct places *p, struct node *n)
 {
 	int reads = kind_of(n) == PRODUCT || kind_of(n) == MOVED ? 1 : n->in_count;
@@ -243,6 +249,8 @@ static void note_inputs(struct places *p, struct node *n)
 		if (x && n->in[i]->dtype == DTYPE_F32)
 			x->wanted = true;
 	}
+	if (kind_of(n) == PRODUCT)
+		note_channels(value_of(p, n->in[0]), node_is(n, "MatMul") ? n->in[0]->rank - 1 : 1);
 }
 
 int places_find(struct places *p, struct graph *g, struct err *e)

@@ -5,31 +5,8 @@
  * same in floats. */
 #include "infer/quantize/parts.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
-
-#define BIAS_MOST 1073741824.0 /* half of what i32 holds is left to the sum of products */
-#define SCALE_LEAST 1e-30f
-
-static float at_least(float scale, float least)
-{
-	return scale > least ? scale : least;
-}
-
-struct scale scale_of(struct range r)
-{
-	struct scale s = { 0 };
-	float width = r.high - r.low;
-
-	s.scale = width > 0 ? at_least(width / 255, SCALE_LEAST) : 1.0f / 255;
-	s.zero = (int)lrintf(-r.low / s.scale);
-	s.zero = s.zero > 255 ? 255 : s.zero;
-	/* The largest must not lie beyond a Clip's bound, or the Clip would be needed still. */
-	while (r.low == 0 && width > 0 && 255 * s.scale > r.high && s.scale > SCALE_LEAST)
-		s.scale = nextafterf(s.scale, 0);
-	return s;
-}
 
 /* --- building blocks ------------------------------------------------------------------------------ */
 
@@ -44,12 +21,13 @@ static struct tensor *constant(struct graph *g, const char *name, const char *mo
 	return t;
 }
 
-/* A node of three inputs, not yet in the list. axis -1: one scale for all. */
-static struct node *linear(struct graph *g, const char *type, struct tensor *x,
+/* A node of three inputs, not yet in the list, whose result is called after name. axis -1: one scale
+ * for all. */
+static struct node *linear(struct graph *g, const char *type, const char *name, struct tensor *x,
 			   struct tensor *scale, struct tensor *zero, int axis, struct err *e)
 {
 	struct node *n = graph_node(g, type, 3, 1, e);
-	struct tensor *y = n ? graph_fresh(g, x->name, type[0] == 'Q' ? "_q" : "_dq", e) : NULL;
+	struct tensor *y = n ? graph_fresh(g, name, type[0] == 'Q' ? "_q" : "_dq", e) : NULL;
 	struct attr *a = y ? arena_take(g->arena, sizeof *a, e) : NULL;
 
 	if (!a || tensor_shape(y, type[0] == 'Q' ? zero->dtype : DTYPE_F32, x->rank, x->dim, e) < 0)
@@ -100,8 +78,9 @@ static int through_integers(struct graph *g, const struct places *p, int i, stru
 
 	if (scale_tensors(g, s, p->value[root].tensor->name, e) < 0)
 		return -1;
-	q = linear(g, "QuantizeLinear", t, s->scale_tensor, s->zero_tensor, -1, e);
-	dq = q ? linear(g, "DequantizeLinear", q->out[0], s->scale_tensor, s->zero_tensor, -1, e)
+	q = linear(g, "QuantizeLinear", t->name, t, s->scale_tensor, s->zero_tensor, -1, e);
+	dq = q ? linear(g, "DequantizeLinear", t->name, q->out[0], s->scale_tensor, s->zero_tensor,
+			-1, e)
 	       : NULL;
 	if (!dq)
 		return -1;
@@ -114,46 +93,6 @@ static int through_integers(struct graph *g, const struct places *p, int i, stru
 
 /* --- weights -------------------------------------------------------------------------------------- */
 
-/* w: outer, channels, inner. */
-struct weights {
-	const float *w, *bias; /* bias may be NULL */
-	size_t outer, channels, inner;
-	float x_scale;
-};
-
-static float largest(const struct weights *w, size_t c)
-{
-	float most = 0;
-
-	for (size_t o = 0; o < w->outer; o++)
-		for (size_t i = 0; i < w->inner; i++)
-			most = fmaxf(most, fabsf(w->w[(o * w->channels + c) * w->inner + i]));
-	return most;
-}
-
-/* Large enough for the weights, and for a bias in multiples of it and the input's scale. */
-static float weight_scale(const struct weights *w, size_t c)
-{
-	float scale = at_least(largest(w, c) / 127, SCALE_LEAST);
-
-	if (w->bias)
-		scale = at_least(
-		    scale, (float)(fabs((double)w->bias[c]) / ((double)w->x_scale * BIAS_MOST)));
-	return scale;
-}
-
-static void round_channel(const struct weights *w, size_t c, float scale, int8_t *to)
-{
-	for (size_t o = 0; o < w->outer; o++) {
-		for (size_t i = 0; i < w->inner; i++) {
-			size_t at = (o * w->channels + c) * w->inner + i;
-			float q = rintf(w->w[at] / scale);
-
-			to[at] = (int8_t)(q > 127 ? 127 : q < -127 ? -127 : q);
-		}
-	}
-}
-
 /* Along which axis of the weights the result's channels lie. */
 static int channel_axis(const struct node *n)
 {
@@ -162,66 +101,92 @@ static int channel_axis(const struct node *n)
 	return 1;
 }
 
+/* off: what rounding the weights adds to each channel on average, and the bias takes away again. */
 static int quantize_bias(struct graph *g, struct node *n, const struct weights *w,
-			 const struct tensor *scale, struct err *e)
+			 const float *scale, const double *off, struct err *e)
 {
+	static const char *const more[2][3] = { { "_bias", "_bias_scale", "_bias_zero_point" },
+						{ "_quantized", "_scale", "_zero_point" } };
 	int64_t count = (int64_t)w->channels;
-	const char *name = n->in[2]->name;
-	struct tensor *b = constant(g, name, "_quantized", DTYPE_I32, 1, &count, e);
-	struct tensor *s = constant(g, name, "_scale", DTYPE_F32, 1, &count, e);
-	struct tensor *zero = constant(g, name, "_zero_point", DTYPE_I32, 1, &count, e);
-	struct node *dq = b && s && zero ? linear(g, "DequantizeLinear", b, s, zero, 0, e) : NULL;
+	const char *name = w->bias ? n->in[2]->name : n->in[1]->name;
+	bool own = strcmp(name, n->in[1]->name) != 0; /* it has a name of its own */
+	struct tensor *b = constant(g, name, more[own][0], DTYPE_I32, 1, &count, e);
+	struct tensor *s = constant(g, name, more[own][1], DTYPE_F32, 1, &count, e);
+	struct tensor *zero = constant(g, name, more[own][2], DTYPE_I32, 1, &count, e);
+	struct node *dq =
+	    b && s && zero ? linear(g, "DequantizeLinear", b->name, b, s, zero, 0, e) : NULL;
 
-	if (!dq)
+	if (!dq || node_reach(n, 2, e) < 0)
 		return -1;
 	for (size_t c = 0; c < w->channels; c++) {
-		float step = w->x_scale * ((const float *)scale->data)[c];
+		float step = w->x_scale * scale[c];
+		double bias = (w->bias ? (double)w->bias[c] : 0) - off[c];
 
 		((float *)s->data)[c] = step;
-		((int32_t *)b->data)[c] = (int32_t)llrint((double)w->bias[c] / (double)step);
+		((int32_t *)b->data)[c] = (int32_t)llrint(bias / (double)step);
 	}
 	n->in[2] = dq->out[0];
 	graph_insert(g, n, dq);
 	return 0;
 }
 
-static void fill_weights(const struct weights *w, struct tensor *q, struct tensor *scale)
-{
-	for (size_t c = 0; c < w->channels; c++) {
-		((float *)scale->data)[c] = weight_scale(w, c);
-		round_channel(w, c, ((float *)scale->data)[c], q->data);
-	}
-}
-
-static int quantize_weights(struct graph *g, struct node *n, float x_scale, struct err *e)
+static struct weights weights_of(const struct node *n, float x_scale, const double *mean)
 {
 	const struct tensor *t = n->in[1], *b = node_in(n, 2);
+	bool conv = node_is(n, "Conv");
+	int axis = channel_axis(n);
+	struct weights w = { .w = t->data,
+			     .bias = b ? b->data : NULL,
+			     .outer = 1,
+			     .channels = (size_t)t->dim[axis],
+			     .inner = 1,
+			     .groups = conv ? (size_t)node_int(n, "group", 1) : 1,
+			     .taps = 1,
+			     .x_scale = x_scale,
+			     .mean = mean };
+
+	for (int i = 0; i < t->rank; i++)
+		*(i < axis ? &w.outer : &w.inner) *= i == axis ? 1 : (size_t)t->dim[i];
+	for (int i = 2; i < t->rank; i++)
+		w.taps *= (size_t)t->dim[i];
+	return w;
+}
+
+static int quantize_weights(struct graph *g, struct node *n, float x_scale, const double *mean,
+			    struct err *e)
+{
+	const struct tensor *t = n->in[1];
 	int axis = channel_axis(n);
 	int64_t count = t->dim[axis];
-	struct weights w = { t->data, b ? b->data : NULL, 1, (size_t)count, 1, x_scale };
+	struct weights w = weights_of(n, x_scale, mean);
 	struct tensor *q = constant(g, t->name, "_quantized", DTYPE_I8, t->rank, t->dim, e);
 	struct tensor *scale = constant(g, t->name, "_scale", DTYPE_F32, 1, &count, e);
 	struct tensor *zero = constant(g, t->name, "_zero_point", DTYPE_I8, 1, &count, e);
-	struct node *dq =
-	    q && scale && zero ? linear(g, "DequantizeLinear", q, scale, zero, axis, e) : NULL;
+	double *off = arena_array(g->arena, w.channels, sizeof *off, e);
+	struct node *dq = q && scale && zero && off
+			      ? linear(g, "DequantizeLinear", t->name, q, scale, zero, axis, e)
+			      : NULL;
 
 	if (!dq)
 		return -1;
-	for (int i = 0; i < t->rank; i++)
-		*(i < axis ? &w.outer : &w.inner) *= i == axis ? 1 : (size_t)t->dim[i];
-	fill_weights(&w, q, scale);
+	weights_round(&w, scale->data, q->data, off);
+	if ((w.bias || (mean && !node_is(n, "MatMul"))) &&
+	    quantize_bias(g, n, &w, scale->data, off, e) < 0)
+		return -1;
 	n->in[1] = dq->out[0];
 	graph_insert(g, n, dq);
-	return b ? quantize_bias(g, n, &w, scale, e) : 0;
+	return 0;
 }
 
-int qdq_insert(struct graph *g, const struct places *places, struct scale *scale, struct err *e)
+int qdq_insert(struct graph *g, const struct places *places, struct scale *scale, double **mean,
+	       struct err *e)
 {
 	for (struct node *n = g->first, *next; n; n = next) {
+		int i = places_product(n) ? n->in[0]->place : 0;
+
 		next = n->next;
-		if (places_product(n) &&
-		    quantize_weights(g, n, scale[places_root(places, n->in[0]->place)].scale, e) <
-			0)
+		if (i > 0 &&
+		    quantize_weights(g, n, scale[places_root(places, i)].scale, mean[i], e) < 0)
 			return graph_at(n, e);
 	}
 	for (int i = 1; i <= places->count; i++)

@@ -164,27 +164,6 @@ static void open_sides(struct job *j, const struct tensor *declared)
 
 /* --- scales --------------------------------------------------------------------------------------- */
 
-/* One range for all that have one scale. */
-static int choose_scales(struct job *j, struct scale *scale, struct err *e)
-{
-	const struct places *p = &j->places;
-	struct histogram *sum = malloc(sizeof *sum);
-
-	if (!sum)
-		return err_code(e, EX_OSERR, "memory is short");
-	for (int i = 1; i <= p->count; i++) {
-		if (places_root(p, i) != i)
-			continue;
-		memset(sum, 0, sizeof *sum);
-		for (int k = i; k <= p->count; k++)
-			if (j->observed.of[k] && places_root(p, k) == i)
-				histogram_join(sum, j->observed.of[k]);
-		scale[i] = scale_of(histogram_range(sum));
-	}
-	free(sum);
-	return 0;
-}
-
 static int rewrite(struct job *j, struct err *e)
 {
 	struct scale *scale = calloc((size_t)j->places.count + 1, sizeof *scale);
@@ -192,8 +171,9 @@ static int rewrite(struct job *j, struct err *e)
 
 	if (!scale)
 		return err_code(e, EX_OSERR, "memory is short");
-	result =
-	    choose_scales(j, scale, e) < 0 ? -1 : qdq_insert(j->model->graph, &j->places, scale, e);
+	result = scales_choose(scale, &j->places, &j->observed, j->model->graph, e) < 0
+		     ? -1
+		     : qdq_insert(j->model->graph, &j->places, scale, j->observed.mean, e);
 	free(scale);
 	return result;
 }
@@ -223,11 +203,29 @@ static void compare(struct job *j, const struct tensor *y, size_t i, double *off
 	j->agreed += best == was;
 }
 
+/* Where any number of pictures goes in at once, the same number of scores comes out. */
+static int verify_batch(const struct job *j, struct err *e)
+{
+	struct tensor shape = j->shape;
+	struct model *m = model_open(j->path, &j->q->model, e);
+	int result = -1;
+
+	shape.dim[0] = 2;
+	if (m && model_plan(m, &shape, e) == 0)
+		result = tensor_count(model_output(m, 0)) == 2 * j->observed.classes
+			     ? 0
+			     : err_set(e, "not supported: shapes in it that are computed from the "
+					  "number of pictures; fix that number in the model");
+	model_free(&m);
+	return result;
+}
+
 /* It loads, and what does it say of the pictures? */
 static int verify(struct job *j, struct err *e)
 {
 	struct tensor shape = j->shape;
 	struct model *m = model_open(j->path, &j->q->model, e);
+	bool open = m && model_inputs(m) > 0 && model_input(m, 0)->dim[0] < 0;
 	int result = m ? model_plan(m, &shape, e) : -1;
 	double off = 0, all = 0;
 
@@ -241,7 +239,7 @@ static int verify(struct job *j, struct err *e)
 	}
 	j->difference = all > 0 ? sqrt(off / all) : 0;
 	model_free(&m);
-	return result < 0 ? err_at(e, "what was written cannot be loaded") : 0;
+	return result == 0 && open ? verify_batch(j, e) : result;
 }
 
 static void tell(const struct job *j)
@@ -285,7 +283,11 @@ static int work(struct job *j, struct err *e)
 	    rewrite(j, e) < 0)
 		return -1;
 	open_sides(j, &declared);
-	if (write_output(j, e) < 0 || verify(j, e) < 0 || name_output(j, e) < 0)
+	if (write_output(j, e) < 0)
+		return -1;
+	if (verify(j, e) < 0)
+		return err_at(e, "what was made of it is not right");
+	if (name_output(j, e) < 0)
 		return -1;
 	tell(j);
 	return 0;
@@ -298,7 +300,8 @@ int quantize(const struct quantize *q, struct stage *s)
 	int code = 0;
 
 	if (work(&j, &why) < 0) {
-		log_error("cannot quantise '%s': %s", q->path, why.text);
+		if (why.text[0])
+			log_error("cannot quantise '%s': %s", q->path, why.text);
 		code = why.code;
 	}
 	if (j.fd >= 0)
