@@ -101,42 +101,69 @@ static int channel_axis(const struct node *n)
 	return 1;
 }
 
+/* Where n's bias stands: its third input, or what is added to a MatMul. NULL: nowhere. */
+static struct tensor **bias_of(const struct node *n)
+{
+	struct node *next = node_is(n, "MatMul") ? graph_reader(n->out[0]) : NULL;
+	int64_t count = n->in[1]->dim[n->in[1]->rank - 1];
+
+	if (!node_is(n, "MatMul"))
+		return node_in(n, 2) ? &n->in[2] : NULL;
+	for (int i = 0; node_is(next, "Add") && i < 2; i++) {
+		const struct tensor *t = next->in[i];
+
+		if (t->constant && t->dtype == DTYPE_F32 && t->rank > 0 &&
+		    t->rank <= n->out[0]->rank && tensor_count(t) == (size_t)count &&
+		    t->dim[t->rank - 1] == count)
+			return &next->in[i];
+	}
+	return NULL;
+}
+
+/* A place for a bias where there is none. */
+static struct tensor **make_bias(struct node *n, struct err *e)
+{
+	return node_reach(n, 2, e) < 0 ? NULL : &n->in[2];
+}
+
 /* off: what rounding the weights adds to each channel on average, and the bias takes away again. */
 static int quantize_bias(struct graph *g, struct node *n, const struct weights *w,
 			 const float *scale, const double *off, struct err *e)
 {
 	static const char *const more[2][3] = { { "_bias", "_bias_scale", "_bias_zero_point" },
 						{ "_quantized", "_scale", "_zero_point" } };
+	struct tensor **bias = w->bias ? bias_of(n) : make_bias(n, e);
 	int64_t count = (int64_t)w->channels;
-	const char *name = w->bias ? n->in[2]->name : n->in[1]->name;
+	const char *name = w->bias ? (*bias)->name : n->in[1]->name;
 	bool own = strcmp(name, n->in[1]->name) != 0; /* it has a name of its own */
-	struct tensor *b = constant(g, name, more[own][0], DTYPE_I32, 1, &count, e);
+	struct tensor *b = bias ? constant(g, name, more[own][0], DTYPE_I32, 1, &count, e) : NULL;
 	struct tensor *s = constant(g, name, more[own][1], DTYPE_F32, 1, &count, e);
 	struct tensor *zero = constant(g, name, more[own][2], DTYPE_I32, 1, &count, e);
 	struct node *dq =
 	    b && s && zero ? linear(g, "DequantizeLinear", b->name, b, s, zero, 0, e) : NULL;
 
-	if (!dq || node_reach(n, 2, e) < 0)
+	if (!dq)
 		return -1;
 	for (size_t c = 0; c < w->channels; c++) {
 		float step = w->x_scale * scale[c];
-		double bias = (w->bias ? (double)w->bias[c] : 0) - off[c];
+		double sum = (w->bias ? (double)w->bias[c] : 0) - off[c];
 
 		((float *)s->data)[c] = step;
-		((int32_t *)b->data)[c] = (int32_t)llrint(bias / (double)step);
+		((int32_t *)b->data)[c] = (int32_t)llrint(sum / (double)step);
 	}
-	n->in[2] = dq->out[0];
+	*bias = dq->out[0];
 	graph_insert(g, n, dq);
 	return 0;
 }
 
 static struct weights weights_of(const struct node *n, float x_scale, const double *mean)
 {
-	const struct tensor *t = n->in[1], *b = node_in(n, 2);
+	const struct tensor *t = n->in[1];
+	struct tensor **b = bias_of(n);
 	bool conv = node_is(n, "Conv");
 	int axis = channel_axis(n);
 	struct weights w = { .w = t->data,
-			     .bias = b ? b->data : NULL,
+			     .bias = b ? (*b)->data : NULL,
 			     .outer = 1,
 			     .channels = (size_t)t->dim[axis],
 			     .inner = 1,

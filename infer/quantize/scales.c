@@ -44,14 +44,15 @@ static struct range both(struct range a, struct range b)
 	return (struct range){ fminf(a.low, b.low), fmaxf(a.high, b.high) };
 }
 
-/* range: by root. */
+/* Values that are never negative stay so, with 0 as their zero point: it does the work of the Relu
+ * before it, and runtimes look for that. range: by root. */
 static void join_inputs(struct places *p, const struct node *n, struct range *range)
 {
 	for (int i = 0; i < n->in_count; i++) {
 		int in = places_root(p, n->in[i]->place), out = places_root(p, n->out[0]->place);
 		struct range common = both(range[in], range[out]);
 
-		if (n->in[i]->constant || in == out ||
+		if (n->in[i]->constant || in == out || (range[in].low == 0 && common.low < 0) ||
 		    width_of(range[in]) < SHARE * width_of(common) ||
 		    width_of(range[out]) < SHARE * width_of(common))
 			continue;
