@@ -112,11 +112,23 @@ static int64_t columns_of(const struct node *n, int64_t *axis)
 	return w->dim[*axis];
 }
 
+/* The Add of a row that alone reads MatMul n, and that row: the product's bias in all but name. */
+static struct node *added_to(const struct node *n, struct tensor **row)
+{
+	struct node *next = node_is(n, "MatMul") ? graph_reader(n->out[0]) : NULL;
+
+	if (!node_is(next, "Add") || next->in_count != 2 || next->in[0] == next->in[1] ||
+	    !tensor_same_shape(next->out[0], n->out[0]))
+		return NULL;
+	*row = next->in[next->in[0] == n->out[0]];
+	return next;
+}
+
 int fuse_qproduct(struct graph *g, struct node *n, struct err *e)
 {
 	struct quantity x, w;
-	struct tensor *in[QLINEAR_INPUTS] = { 0 }, *bias;
-	struct node *act, *quantize, *m;
+	struct tensor *in[QLINEAR_INPUTS] = { 0 }, *bias, *row = NULL;
+	struct node *act, *quantize, *m, *add;
 	int64_t axis, columns;
 
 	if (!(node_is(n, "Conv") || node_is(n, "Gemm") || node_is(n, "MatMul")) ||
@@ -126,7 +138,10 @@ int fuse_qproduct(struct graph *g, struct node *n, struct err *e)
 	if (columns < 1 || tensor_count(n->out[0]) == 0 || !weights_of(n->in[1], axis, &w) ||
 	    !bias_of(node_in(n, 2), columns, &x, &w, &bias))
 		return 0;
-	quantize = quantized_by(n, &act);
+	add = bias ? NULL : added_to(n, &row);
+	if (add && !(bias_of(row, columns, &x, &w, &bias) && bias))
+		add = NULL, bias = NULL;
+	quantize = quantized_by(add ? add : n, &act);
 	in[0] = x.bytes, in[1] = x.scale, in[2] = x.zero;
 	in[3] = w.bytes, in[4] = w.scale, in[5] = w.zero;
 	in[8] = bias;
@@ -137,7 +152,12 @@ int fuse_qproduct(struct graph *g, struct node *n, struct err *e)
 		act = NULL; /* what follows joins as it would behind floats */
 	}
 	m = quantity_node(g, n, OP_OURS, node_is(n, "Conv") ? "QConv" : "QGemm", QLINEAR_INPUTS, in,
-			  quantize ? quantize->out[0] : n->out[0], e);
+			  quantize ? quantize->out[0]
+			  : add    ? add->out[0]
+				   : n->out[0],
+			  e);
+	if (add)
+		graph_remove(g, add);
 	return m ? replace(g, n, act, quantize, m, e) : -1;
 }
 
