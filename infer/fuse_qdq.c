@@ -312,6 +312,62 @@ static int hoist_all(struct graph *g, struct err *e)
 	return 0;
 }
 
+/* --- com.microsoft's operators ----------------------------------------------------------------------------------- */
+
+/* A DequantizeLinear of three inputs of n from i on, before n. NULL with *e. */
+static struct tensor *dequantized(struct graph *g, struct node *n, int i, struct err *e)
+{
+	struct tensor *in[] = { n->in[i], n->in[i + 1], node_in(n, i + 2) };
+	struct node *dq = quantity_node(g, n, "", "DequantizeLinear", 3, in, NULL, e);
+
+	return dq && dq->op->shape(dq, e) == 0 ? dq->out[0] : NULL;
+}
+
+/* n as ONNX's operator of `type` between the two. */
+static int write_out(struct graph *g, struct node *n, const char *type, int count,
+		     struct tensor *const *in, struct tensor *scale, struct tensor *zero,
+		     struct err *e)
+{
+	struct node *m = quantity_node(g, n, "", type, count, in, NULL, e), *q;
+
+	if (!m)
+		return -1;
+	m->attr = n->attr;
+	m->attr_count = n->attr_count;
+	if (m->op->shape(m, e) < 0)
+		return -1;
+	q = quantity_node(g, n, "", "QuantizeLinear", 3,
+			  (struct tensor *[]){ m->out[0], scale, zero }, n->out[0], e);
+	graph_remove(g, n);
+	return !q || q->op->shape(q, e) < 0 ? -1 : 0;
+}
+
+static int expand(struct graph *g, struct node *n, struct err *e)
+{
+	struct tensor **in;
+	int parts = (n->in_count - 2) / 3;
+
+	if (strcmp(n->domain, OP_MICROSOFT) != 0 || n->op->run)
+		return 0;
+	in = arena_array(g->arena, (size_t)parts + 1, sizeof(struct tensor *), e);
+	if (!in)
+		return -1;
+	if (strcmp(n->type, "QLinearConcat") != 0) {
+		in[0] = dequantized(g, n, 0, e);
+		return in[0] ? write_out(g, n,
+					 strcmp(n->type, "QLinearSigmoid") == 0 ? "Sigmoid"
+										: "LeakyRelu",
+					 1, in, n->in[3], node_in(n, 4), e)
+			     : -1;
+	}
+	for (int i = 0; i < parts; i++) {
+		in[i] = dequantized(g, n, 2 + 3 * i, e);
+		if (!in[i])
+			return -1;
+	}
+	return write_out(g, n, "Concat", parts, in, n->in[0], n->in[1], e);
+}
+
 /* --- the pass -------------------------------------------------------------------------------------------------- */
 
 static bool any(const struct graph *g)
@@ -362,6 +418,8 @@ int fuse_qdq(struct graph *g, struct err *e)
 {
 	if (!any(g))
 		return 0;
+	if (each(g, expand, e) < 0)
+		return -1;
 	merge(g);
 	if (fold_numbers(g, e) < 0 || to_unsigned(g, e) < 0 || sink_all(g, e) < 0 ||
 	    hoist_all(g, e) < 0)

@@ -187,7 +187,7 @@ static int fuse_pair(struct graph *g, struct node *n, struct err *e)
 		return 0;
 	struct tensor *in[] = { a.bytes, a.scale, a.zero,          b.bytes,
 				b.scale, b.zero,  quantize->in[1], node_in(quantize, 2) };
-	m = quantity_node(g, n, "com.microsoft", product ? "QLinearMul" : "QLinearAdd", 8, in,
+	m = quantity_node(g, n, OP_MICROSOFT, product ? "QLinearMul" : "QLinearAdd", 8, in,
 			  quantize->out[0], e);
 	return m ? replace(g, n, act, quantize, m, e) : -1;
 }
@@ -331,7 +331,7 @@ static int join_lookup(struct graph *g, struct node *n, struct err *e)
 
 int fuse_qepilogue(struct graph *g, struct node *n, struct err *e)
 {
-	if (strcmp(n->domain, "com.microsoft") == 0 && strcmp(n->type, "QLinearAdd") == 0)
+	if (strcmp(n->domain, OP_MICROSOFT) == 0 && strcmp(n->type, "QLinearAdd") == 0)
 		return join_sum(g, n, e);
 	return is_ours(n, "Lookup") ? join_lookup(g, n, e) : 0;
 }

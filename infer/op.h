@@ -70,6 +70,8 @@ enum op_flags {
 
 /* The domain of operators that only passes make. */
 #define OP_OURS "andon"
+/* ONNX Runtime's own, of which its quantiser writes some. */
+#define OP_MICROSOFT "com.microsoft"
 
 struct attr {
 	const char *name;

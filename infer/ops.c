@@ -6,11 +6,11 @@
 #include <string.h>
 
 static const struct op *const *const tables[] = {
-	ops_activation, ops_binary,        ops_cast,   ops_centre, ops_col2im, ops_constant,
-	ops_conv,       ops_convtranspose, ops_einsum, ops_gather, ops_matmul, ops_move,
-	ops_norm,       ops_norm_axes,     ops_order,  ops_pad,    ops_pool,   ops_qconv,
-	ops_qelement,   ops_qmatmul,       ops_qpool,  ops_quant,  ops_reduce, ops_resize,
-	ops_softmax,    ops_unary,         ops_view,   NULL
+	ops_activation, ops_binary,        ops_cast,    ops_centre, ops_col2im, ops_constant,
+	ops_conv,       ops_convtranspose, ops_einsum,  ops_gather, ops_matmul, ops_move,
+	ops_norm,       ops_norm_axes,     ops_order,   ops_pad,    ops_pool,   ops_qcontrib,
+	ops_qconv,      ops_qelement,      ops_qmatmul, ops_qpool,  ops_quant,  ops_reduce,
+	ops_resize,     ops_softmax,       ops_unary,   ops_view,   NULL
 };
 
 static bool same_domain(const char *a, const char *b)

@@ -183,6 +183,39 @@ inside = sum(count[i:i + 9, k:k + 10] for i in range(3) for k in range(3))
 mean = q.put("AveragePool", total / inside, c, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
 all_fine &= check("AveragePool", q, q.qdq(mean, 0.0413, 128), 0.0413, ["QAveragePool"])
 
+# What ONNX Runtime's quantiser writes in a domain of its own, between the two that say what it is worth.
+q = Q(x)
+a = q.qdq("x", 0.03, 120)
+g, value = q.g, q.value[a]
+k = lambda v, kind="float32": g.const(np.asarray(v, kind))
+u8 = lambda v: k(v, "uint8")
+
+
+def stored(value, scale, zero):
+    return np.clip(np.rint(f32(value) / np.float32(scale)) + zero, 0, 255)
+
+
+bytes_ = g("QuantizeLinear", "x", k(0.03), u8(120))
+real = lambda b, scale, zero: f32(b - zero) * np.float32(scale)
+ms = {"domain": "com.microsoft"}
+s = g("QLinearSigmoid", bytes_, k(0.03), u8(120), k(1 / 256), u8(0), **ms)
+sv = real(stored(1 / (1 + np.exp(-value.astype("float64"))), 1 / 256, 0), 1 / 256, 0)
+m = g("QLinearMul", bytes_, k(0.03), u8(120), s, k(1 / 256), u8(0), k(0.021), u8(100), **ms)
+mv = real(stored(value * sv, 0.021, 100), 0.021, 100)
+j = g("QLinearConcat", k(0.031), u8(110), bytes_, k(0.03), u8(120), m, k(0.021), u8(100), axis=1, **ms)
+jv = real(stored(np.concatenate([value, mv], 1), 0.031, 110), 0.031, 110)
+p = g("QLinearGlobalAveragePool", j, k(0.031), u8(110), k(0.0113), u8(90), **ms)
+pv = real(stored(jv.mean((2, 3), keepdims=True), 0.0113, 90), 0.0113, 90)
+f = g("Flatten", p)
+matrix, bias = rng.integers(-127, 128, (24, 5)), rng.integers(-500, 500, 5)
+y = g("QGemm", f, k(0.0113), u8(90), k(matrix, "int8"), k([0.01] * 5), k([0] * 5, "int8"), k(bias, "int32"),
+      k(0.11), u8(128), transB=0, **ms)
+yv = pv.reshape(1, 24) @ (matrix * 0.01) + bias * 0.0113 * 0.01
+out = g("DequantizeLinear", y, k(0.11), u8(128))
+q.value[out] = real(stored(yv, 0.11, 128), 0.11, 128)
+all_fine &= check("QLinearSigmoid, Mul, Concat, GlobalAveragePool, QGemm", q, out, 0.11,
+                  ["Lookup", "QLinearMul", "QLinearGlobalAveragePool", "QGemm"])
+
 # Not all is quantised: weights alone, and a Relu in floats that others read too.
 q = Q(x)
 w, _ = q.weights(rng.normal(size=(5, 12, 1, 1)))

@@ -37,10 +37,11 @@ class Graph:
         self.body += field(5, dims + field(2, kind) + field(8, f"k{self.count}") + field(9, array.tobytes()))
         return f"k{self.count}"
 
-    def __call__(self, kind, *inputs, **attributes):
+    def __call__(self, kind, *inputs, domain="", **attributes):
         self.count += 1
         inputs = [i if isinstance(i, str) else self.const(np.asarray(i, "float32")) for i in inputs]
         self.body += field(1, b"".join(field(1, i) for i in inputs) + field(2, f"t{self.count}") + field(4, kind)
+                           + (field(7, domain) if domain else b"")
                            + b"".join(field(5, attribute(k, v)) for k, v in attributes.items()))
         return f"t{self.count}"
 
@@ -48,4 +49,4 @@ class Graph:
         dims = b"".join(field(1, field(1, d)) for d in self.shape)
         tensor = field(2, field(1, field(1, 1) + field(2, dims)))
         graph = self.body + field(11, field(1, "x") + tensor) + field(12, field(1, output) + tensor)
-        return field(1, 8) + field(7, graph) + field(8, field(2, 13))
+        return field(1, 8) + field(7, graph) + field(8, field(2, 13)) + field(8, field(1, "com.microsoft") + field(2, 1))

@@ -31,6 +31,7 @@ extern const struct op *const ops_pad[];           /* pad.c: Pad */
 extern const struct op *const ops_pool[];          /* pool.c: MaxPool, GlobalAveragePool, … */
 extern const struct op *const ops_qconv[];         /* qconv.c: QLinearConv, ConvInteger */
 extern const struct op *const ops_qmatmul[];       /* qmatmul.c: QLinearMatMul, MatMulInteger */
+extern const struct op *const ops_qcontrib[];      /* qcontrib.c: QLinearConcat, … */
 extern const struct op *const ops_qelement[];      /* qelement.c: QLinearAdd, Lookup, … */
 extern const struct op *const ops_qpool[];         /* qpool.c: QAveragePool, … */
 extern const struct op *const ops_quant[];         /* quant.c: QuantizeLinear, … */

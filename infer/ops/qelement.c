@@ -286,8 +286,8 @@ static void lookup_run(const struct node *n)
 	}
 
 const struct op *const ops_qelement[] = {
-	PAIR("com.microsoft", "QLinearAdd", add_shape),
-	PAIR("com.microsoft", "QLinearMul", mul_shape),
+	PAIR(OP_MICROSOFT, "QLinearAdd", add_shape),
+	PAIR(OP_MICROSOFT, "QLinearMul", mul_shape),
 	&(const struct op){ .domain = OP_OURS,
 			    .name = "QScale",
 			    .since = 1,

@@ -242,7 +242,7 @@ static void run(const struct node *n)
 
 /* --- QGemm: x[…][k] by known w[k][n], or w[n][k] with transB ------------------------------------------ */
 
-static int gemm_shape(struct node *n, struct err *e)
+static int gemm_shape_at(struct node *n, const struct qplaces *at, struct err *e)
 {
 	struct qmatmul *q = node_note(n, sizeof *q, e);
 	const struct tensor *x = n->in[0], *w = n->in[3];
@@ -250,7 +250,7 @@ static int gemm_shape(struct node *n, struct err *e)
 
 	if (!q)
 		return -1;
-	*q = (struct qmatmul){ .batch = 1, .m = 1, .linear.at = QLINEAR_PLACES };
+	*q = (struct qmatmul){ .batch = 1, .m = 1, .linear.at = *at };
 	if (x->rank < 1 || w->rank != 2)
 		return node_invalid(n, e, "factors of rank %d and %d", x->rank, w->rank);
 	q->n = w->dim[node_int(n, "transB", 0) ? 0 : 1];
@@ -266,6 +266,11 @@ static int gemm_shape(struct node *n, struct err *e)
 	return node_output(n, 0, qlinear_result(n, &q->linear.at), x->rank, dim, e);
 }
 
+static int gemm_shape(struct node *n, struct err *e)
+{
+	return gemm_shape_at(n, &(const struct qplaces)QLINEAR_PLACES, e);
+}
+
 static int gemm_plan(struct node *n, struct err *e)
 {
 	return plan_linear(n, n->state, node_int(n, "transB", 0) != 0, e);
@@ -276,7 +281,41 @@ static void gemm_run(const struct node *n)
 	qlinear_run(n, &((const struct qmatmul *)n->state)->linear);
 }
 
+/* com.microsoft has the bias before the result's scale. */
+static int microsoft_shape(struct node *n, struct err *e)
+{
+	static const struct qplaces places = { .x = 0,
+					       .x_scale = 1,
+					       .x_zero = 2,
+					       .w = 3,
+					       .w_scale = 4,
+					       .w_zero = 5,
+					       .bias = 6,
+					       .y_scale = 7,
+					       .y_zero = 8,
+					       .other = -1,
+					       .other_scale = -1,
+					       .other_zero = -1,
+					       .sum_scale = -1,
+					       .sum_zero = -1,
+					       .table = -1 };
+
+	if (node_int(n, "transA", 0) || node_float(n, "alpha", 1) != 1)
+		return node_unsupported(n, e, "transA, or an alpha that is not 1");
+	return gemm_shape_at(n, &places, e);
+}
+
 const struct op *const ops_qmatmul[] = {
+	&(const struct op){ .domain = OP_MICROSOFT,
+			    .name = "QGemm",
+			    .since = 1,
+			    .flags = OP_NO_FOLD,
+			    .in_least = 6,
+			    .in_most = 9,
+			    .attrs = "transA:i transB:i alpha:f",
+			    .shape = microsoft_shape,
+			    .plan = gemm_plan,
+			    .run = gemm_run },
 	&(const struct op){ .domain = OP_OURS,
 			    .name = "QGemm",
 			    .since = 1,

@@ -23,8 +23,20 @@ static int finish_shape(struct node *n, const struct qpool *p, struct err *e)
 	const struct tensor *x = n->in[X], *zero = node_in(n, Y_ZERO);
 	int64_t dim[5] = { x->dim[0], x->dim[1] };
 
-	if (node_types(n, X, TYPE(U8) | TYPE(I8), e) < 0)
-		return -1;
+	for (int i = 0; i < 5; i++) {
+		unsigned types = i == X_SCALE || i == Y_SCALE ? TYPE(F32) : TYPE(U8) | TYPE(I8);
+
+		if (node_types(n, i, types, e) < 0)
+			return -1;
+		if (i != X && node_in(n, i) && (!n->in[i]->constant || tensor_count(n->in[i]) != 1))
+			return node_unsupported(n, e, "input %d that is not one known number", i);
+	}
+	if (node_in(n, X_ZERO) && n->in[X_ZERO]->dtype != x->dtype)
+		return node_invalid(n, e, "a zero point of another type than its tensor");
+	if (node_int(n, "channels_last", 0))
+		return node_unsupported(n, e, "channels_last");
+	if (tensor_count(x) / 4 > INT32_MAX / 1024)
+		return node_unsupported(n, e, "a picture of %zu values", tensor_count(x));
 	for (int i = 2; i < x->rank; i++)
 		dim[i] = p->w.out[i - x->rank + 3];
 	return node_output(n, 0, zero ? zero->dtype : DTYPE_U8, x->rank, dim, e);
@@ -37,6 +49,8 @@ static int window_shape(struct node *n, struct err *e)
 	if (!p || window_read(n, n->in[X], NULL, node_int(n, "ceil_mode", 0) != 0, &p->w, e) < 0)
 		return -1;
 	p->count_pads = node_int(n, "count_include_pad", 0) != 0;
+	if (p->count_pads && node_int(n, "ceil_mode", 0))
+		return node_unsupported(n, e, "ceil_mode with count_include_pad");
 	return finish_shape(n, p, e);
 }
 
@@ -47,6 +61,9 @@ static int global_shape(struct node *n, struct err *e)
 
 	if (!p)
 		return -1;
+	if (x->rank < 3 || x->rank > 5 || tensor_count(x) == 0)
+		return node_unsupported(n, e, "input of rank %d, %zu values", x->rank,
+					tensor_count(x));
 	p->w.dims = x->rank - 2;
 	for (int i = 0; i < 3; i++) {
 		int k = i - 3 + x->rank;
@@ -144,18 +161,19 @@ static void run(const struct node *n)
 	crew_run(n->crew, task, &j, (size_t)(x->dim[0] * w->out[0] * w->out[1]));
 }
 
-#define ROW(onnx, attributes, shapes)                                                             \
-	&(const struct op)                                                                        \
-	{                                                                                         \
-		.domain = OP_OURS, .name = onnx, .since = 1, .layout = OP_LAST, .flags = OP_GAPS, \
-		.in_least = 4, .in_most = 5, .attrs = attributes, .shape = shapes, .run = run     \
+#define ROW(of, onnx, attributes, shapes)                                                     \
+	&(const struct op)                                                                    \
+	{                                                                                     \
+		.domain = of, .name = onnx, .since = 1, .layout = OP_LAST, .flags = OP_GAPS,  \
+		.in_least = 4, .in_most = 5, .attrs = attributes, .shape = shapes, .run = run \
 	}
 
+#define WINDOW "!kernel_shape:I strides:I pads:I auto_pad:s count_include_pad:i ceil_mode:i "
+
 const struct op *const ops_qpool[] = {
-	ROW("QAveragePool",
-	    "!kernel_shape:I strides:I pads:I auto_pad:s count_include_pad:i ceil_mode:i "
-	    "dilations:I",
-	    window_shape),
-	ROW("QGlobalAveragePool", NULL, global_shape),
+	ROW(OP_OURS, "QAveragePool", WINDOW "dilations:I", window_shape),
+	ROW(OP_OURS, "QGlobalAveragePool", NULL, global_shape),
+	ROW(OP_MICROSOFT, "QLinearAveragePool", WINDOW "channels_last:i", window_shape),
+	ROW(OP_MICROSOFT, "QLinearGlobalAveragePool", "channels_last:i", global_shape),
 	NULL,
 };
