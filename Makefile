@@ -79,7 +79,7 @@ $(B)/obj/gen/onnx.pb-c.o: $(B)/gen/onnx/onnx.pb-c.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(flags) $(CFLAGS) -w -c -o $@ $<
 extra_infer += $(B)/obj/gen/onnx.pb-c.o
-$(call objects_of,infer): | $(B)/gen/onnx/onnx.pb-c.h
+$(call objects_of,infer) $(B)/obj/tests/fuzz/infer_model.o: | $(B)/gen/onnx/onnx.pb-c.h
 
 $(B)/man/andon-%.1: $(B)/bin/%
 	@mkdir -p $(@D)

@@ -5,8 +5,9 @@
  *   i8 between the two becomes u8, which the kernels take as it is;
  *   what only moves or picks values (MaxPool, Reshape, …) does so with the bytes: DequantizeLinear goes
  *   behind it, QuantizeLinear before it;
- *   Conv, Gemm, MatMul, Add, Mul, Concat, means between the two take bytes (fuse_qnodes.c);
- *   whatever else is a function of one byte becomes a table (fuse_lookup.c);
+ *   Conv, Gemm and MatMul between the two take bytes (fuse_qnodes.c);
+ *   whatever is a function of one byte becomes a table (fuse_lookup.c);
+ *   Add, Mul, Concat, means between the two take bytes (fuse_qnodes.c);
  *   sums and tables go into the product that made their bytes.
  *
  * What is left stays as it is, in real numbers. */
@@ -425,8 +426,8 @@ int fuse_qdq(struct graph *g, struct err *e)
 	    hoist_all(g, e) < 0)
 		return -1;
 	merge(g);
-	if (each(g, fuse_qproduct, e) < 0 || each(g, fuse_qelement, e) < 0 ||
-	    each(g, lookups, e) < 0)
+	if (each(g, fuse_qproduct, e) < 0 || each(g, lookups, e) < 0 ||
+	    each(g, fuse_qelement, e) < 0)
 		return -1;
 	return each(g, fuse_qepilogue, e);
 }
