@@ -7,6 +7,7 @@
 #include "infer/fuse_qdq.h"
 
 #define NODES_MOST 48 /* of one function; those that meet again count again */
+#define LOOKS 4000    /* that a node of 256 values is worth, in time and memory */
 
 struct function {
 	struct graph *g;
@@ -109,9 +110,9 @@ static int compute(struct function *f, const struct node *n, struct tensor **in,
 static int function_of(struct function *f, const struct node *n, struct tensor **out, struct err *e)
 {
 	struct tensor *in[4] = { 0 };
-	int found = 0;
+	int found = 0, result;
 
-	if (n->in_count > 4 || f->nodes++ >= NODES_MOST)
+	if (n->in_count > 4 || f->nodes++ >= NODES_MOST || !graph_may_look(f->g, LOOKS))
 		return 0;
 	for (int i = 0; i < n->in_count; i++) {
 		if (!n->in[i])
@@ -120,12 +121,16 @@ static int function_of(struct function *f, const struct node *n, struct tensor *
 			in[i] = n->in[i];
 			continue;
 		}
-		int result = values_of(f, n->in[i], &in[i], e);
+		result = values_of(f, n->in[i], &in[i], e);
 		if (result <= 0)
 			return result;
 		found++;
 	}
-	return found ? compute(f, n, in, out, e) : 0;
+	result = found ? compute(f, n, in, out, e) : 0;
+	for (int i = 0; i < n->in_count; i++)
+		if (in[i] && in[i] != n->in[i] && in[i] != *out)
+			graph_drop(f->g, in[i]);
+	return result;
 }
 
 /* t as values, one for each byte: 1 and *out, 0 it is no such function, -1 with *e. The bytes that are met

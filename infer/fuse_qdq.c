@@ -304,11 +304,11 @@ static int hoist_all(struct graph *g, struct err *e)
 		    n->in[0]->constant)
 			continue;
 		next = graph_reader(n->out[0]);
-		if (!next || !is_quantize(next))
+		if (!next || !is_quantize(next) || !graph_may_look(g, g->node_count))
 			continue;
 		if (hoist(g, n, next, e) < 0)
 			return -1;
-		graph_uses(g); /* few of them */
+		graph_uses(g);
 	}
 	return 0;
 }

@@ -26,6 +26,12 @@ void qelement_mul(const struct requant *r, float factor, struct qoperand a, cons
 	best()->mul(r, factor, a, x, b, other, b_step, y, n);
 }
 
+void qelement_mul_row(const struct requant *r, float factor, struct qoperand a, const uint8_t *x,
+		      const float *b, uint8_t *y, size_t n)
+{
+	best()->mul_row(r, factor, a, x, b, y, n);
+}
+
 void qelement_scale(const struct requant *r, struct qoperand a, const uint8_t *x,
 		    const float *scale, const float *shift, uint8_t *y, size_t n)
 {

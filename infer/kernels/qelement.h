@@ -18,6 +18,10 @@ void qelement_add(const struct requant *r, struct qoperand a, const uint8_t *x, 
 void qelement_mul(const struct requant *r, float factor, struct qoperand a, const uint8_t *x,
 		  struct qoperand b, const uint8_t *other, size_t b_step, uint8_t *y, size_t n);
 
+/* The same with b as numbers, its zero point taken off, one for each of the row's n channels. */
+void qelement_mul_row(const struct requant *r, float factor, struct qoperand a, const uint8_t *x,
+		      const float *b, uint8_t *y, size_t n);
+
 /* y = round((x - its zero) · scale[i] + shift[i]) + zero, stopped. */
 void qelement_scale(const struct requant *r, struct qoperand a, const uint8_t *x,
 		    const float *scale, const float *shift, uint8_t *y, size_t n);
@@ -46,6 +50,8 @@ struct qelement_isa {
 		    uint8_t *y, size_t n);
 	void (*mul)(const struct requant *r, float factor, struct qoperand a, const uint8_t *x,
 		    struct qoperand b, const uint8_t *other, size_t b_step, uint8_t *y, size_t n);
+	void (*mul_row)(const struct requant *r, float factor, struct qoperand a, const uint8_t *x,
+			const float *b, uint8_t *y, size_t n);
 	void (*scale)(const struct requant *r, struct qoperand a, const uint8_t *x,
 		      const float *scale, const float *shift, uint8_t *y, size_t n);
 	void (*quantise)(const float *x, float scale, int32_t zero, int32_t low, int32_t high,

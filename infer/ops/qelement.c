@@ -87,6 +87,14 @@ static int pair_shape(struct node *n, bool product, struct err *e)
 	return node_output(n, 0, zero ? zero->dtype : DTYPE_U8, a->rank, a->dim, e);
 }
 
+/* A channel's byte as a number. */
+static int pair_plan(struct node *n, struct err *e)
+{
+	const struct pair *p = n->state;
+
+	return p->per_channel ? node_work(n, tensor_count(n->in[B]) * sizeof(float), e) : 0;
+}
+
 static int add_shape(struct node *n, struct err *e)
 {
 	return pair_shape(n, false, e);
@@ -149,10 +157,12 @@ static void pair_task(void *context, size_t task, int lane)
 	{
 		const uint8_t *x = j->x + i * j->l.x_pitch;
 		uint8_t *y = j->y + i * j->l.y_pitch;
-		const uint8_t *b =
-		    j->other + (p->per_channel ? i / j->pixels * j->l.each : i * j->l.b_pitch);
+		const uint8_t *b = j->other + i * j->l.b_pitch;
 
-		if (p->product)
+		if (p->per_channel)
+			qelement_mul_row(&j->r, j->factor, j->a, x,
+					 j->scale + i / j->pixels * j->l.each, y, j->l.each);
+		else if (p->product)
 			qelement_mul(&j->r, j->factor, j->a, x, j->b, b, 1, y, row_bytes(j, i));
 		else
 			qelement_add(&j->r, j->a, x, b, y, row_bytes(j, i));
@@ -186,6 +196,13 @@ static void pair_run(const struct node *n)
 	if (p->per_channel && n->out[0]->layout != LAYOUT_LAST) {
 		planes(&j);
 		return;
+	}
+	if (p->per_channel) {
+		float *b = n->work;
+
+		for (size_t i = 0; i < tensor_count(n->in[B]); i++)
+			b[i] = (float)((j.other[i] ^ j.b.flip) - j.b.zero);
+		j.scale = b;
 	}
 	j.l = lines_of(n->in[A], p->per_channel ? NULL : n->in[B], n->out[0], p->per_channel);
 	crew_run(n->crew, pair_task, &j, (j.l.rows + j.l.per_task - 1) / j.l.per_task);
@@ -282,7 +299,7 @@ static void lookup_run(const struct node *n)
 	{                                                                                        \
 		.domain = of, .name = onnx, .since = 1, .layout = OP_LAST,                       \
 		.flags = OP_GAPS | OP_INPLACE_ANY, .in_least = 7, .in_most = 8, .shape = shapes, \
-		.run = pair_run                                                                  \
+		.plan = pair_plan, .run = pair_run                                               \
 	}
 
 const struct op *const ops_qelement[] = {

@@ -44,6 +44,73 @@ static void mul(const struct requant *of, float factor, struct qoperand a, const
 	}
 }
 
+/* Rows of channels are short, and seldom whole blocks of what the compiler would make of the loops. */
+#if VEC == 16
+INLINE __m512 sixteen(const uint8_t *x, struct qoperand a, __mmask16 of)
+{
+	__m128i b = _mm_maskz_loadu_epi8(of, x);
+	__m512i v = _mm512_cvtepu8_epi32(_mm_xor_si128(b, _mm_set1_epi8((char)a.flip)));
+
+	return _mm512_cvtepi32_ps(_mm512_sub_epi32(v, _mm512_set1_epi32(a.zero)));
+}
+
+/* As round_to; the first n of them. */
+INLINE void store_sixteen(const struct requant *r, __m512 v, uint8_t *y, size_t n)
+{
+	__m512i q;
+	uint8_t all[16];
+
+	v = _mm512_max_ps(v, _mm512_set1_ps(-200000.0f));
+	v = _mm512_min_ps(v, _mm512_set1_ps(200000.0f));
+	q = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(r->zero));
+	q = _mm512_max_epi32(q, _mm512_set1_epi32(r->low));
+	q = _mm512_min_epi32(q, _mm512_set1_epi32(r->high));
+	if (n == 16) {
+		_mm_storeu_si128((__m128i *)(void *)y, _mm512_cvtepi32_epi8(q));
+	} else {
+		_mm_storeu_si128((__m128i *)(void *)all, _mm512_cvtepi32_epi8(q));
+		memcpy(y, all, n);
+	}
+}
+
+#define FOR_SIXTEENS(n) for (size_t i = 0, many; many = (n)-i < 16 ? (n)-i : 16, i < (n); i += 16)
+#define OF(many) ((__mmask16)(0xffffu >> (16 - (many))))
+
+static void mul_row(const struct requant *r, float factor, struct qoperand a, const uint8_t *x,
+		    const float *b, uint8_t *y, size_t n)
+{
+	FOR_SIXTEENS(n)
+	{
+		__m512 v = _mm512_mul_ps(sixteen(x + i, a, OF(many)),
+					 _mm512_maskz_loadu_ps(OF(many), b + i));
+		store_sixteen(r, _mm512_mul_ps(v, _mm512_set1_ps(factor)), y + i, many);
+	}
+}
+
+static void scale(const struct requant *r, struct qoperand a, const uint8_t *x, const float *factor,
+		  const float *shift, uint8_t *y, size_t n)
+{
+	FOR_SIXTEENS(n)
+	{
+		__m512 v = _mm512_mul_ps(sixteen(x + i, a, OF(many)),
+					 _mm512_maskz_loadu_ps(OF(many), factor + i));
+		store_sixteen(r, _mm512_add_ps(v, _mm512_maskz_loadu_ps(OF(many), shift + i)),
+			      y + i, many);
+	}
+}
+#else
+static void mul_row(const struct requant *of, float factor, struct qoperand a, const uint8_t *x,
+		    const float *b, uint8_t *y, size_t n)
+{
+	const struct requant r = *of;
+
+	EACH_ITS_OWN
+	for (size_t i = 0; i < n; i++) {
+		float v = (float)((x[i] ^ a.flip) - a.zero) * b[i];
+		y[i] = (uint8_t)round_to(v * factor, r.zero, r.low, r.high);
+	}
+}
+
 static void scale(const struct requant *of, struct qoperand a, const uint8_t *x,
 		  const float *factor, const float *shift, uint8_t *y, size_t n)
 {
@@ -55,6 +122,7 @@ static void scale(const struct requant *of, struct qoperand a, const uint8_t *x,
 		y[i] = (uint8_t)round_to(v + shift[i], r.zero, r.low, r.high);
 	}
 }
+#endif
 
 static void quantise(const float *x, float by, int32_t zero, int32_t low, int32_t high, uint8_t *y,
 		     size_t n)
@@ -112,4 +180,6 @@ static void interleave(const uint8_t *restrict x, uint8_t *restrict y, size_t n)
 	}
 }
 
-const struct qelement_isa ISA_NAME(qelement) = { add, mul, scale, quantise, max, interleave };
+const struct qelement_isa ISA_NAME(qelement) = {
+	add, mul, mul_row, scale, quantise, max, interleave
+};
