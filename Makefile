@@ -105,7 +105,10 @@ $(B)/obj/infer/kernels/isa/activate.%.o $(B)/obj/infer/kernels/isa/qwords.%.o $(
 
 # Products of bytes for one set more.
 ifneq ($(filter avx512,$(isas)),)
-$(B)/obj/infer/kernels/vnni/%.o: CFLAGS += $(isa_flags_avx512) -mavx512vnni
+$(B)/obj/infer/kernels/vnni/%.o: infer/kernels/vnni/%.c
+	$(call say,CC    $<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(flags) $(CFLAGS) $(isa_flags_avx512) -mavx512vnni -c -o $@ $<
 extra_infer += $(patsubst %.c,$(B)/obj/%.o,$(wildcard infer/kernels/vnni/*.c))
 endif
 
