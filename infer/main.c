@@ -87,12 +87,19 @@ static struct stage_spec spec = {
 		"preprocessor_config.json or config.json beside the model, else from the key "
 		"'recipe' of the model's metadata. Labels come from --labels, the same files, or "
 		"the metadata's 'labels' or 'classes'.\n\n"
+		"--quantize writes a model of 8-bit integers with the scales that pictures of the "
+		"kind it will see ask for: standard ONNX with QuantizeLinear and DequantizeLinear, "
+		"which other runtimes read too. It runs capture and preprocess itself, or takes "
+		"tensors from the pipeline if there is no --calibrate, and says at the end for how "
+		"many of the pictures both models name the same class.\n\n"
 		"A picture's scores are the same bytes whatever the batch, the order, the number "
 		"of workers or threads.",
 	    .examples = "capture parts/ | preprocess | infer -m model.onnx -j 4 | sink parts.db\n"
 			"# would this model run?\n"
 			"infer --check model.onnx\n"
-			"infer --bench model.onnx --runs 100 -t 2 --json",
+			"infer --bench model.onnx --runs 100 -t 2 --json\n"
+			"# the same network in 8-bit integers\n"
+			"infer --quantize model.onnx --calibrate parts/ -o model8.onnx",
 	    .exits = "65\tthe model cannot run, or is none",
 	},
 	.options = rows,

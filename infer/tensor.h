@@ -30,9 +30,9 @@ struct tensor {
 	int64_t dim[TENSOR_RANK_MAX];
 	int64_t stride[TENSOR_RANK_MAX]; /* in elements; set by tensor_layout */
 	enum layout layout;
-	void *data;    /* constants: from load on; others: only while running */
-	bool constant; /* the value is known at load: data may be read by shape() and plan() */
-	bool half;     /* the model calls it f16 (matters only at the edges of the graph) */
+	void *data;        /* constants: from load on; others: only while running */
+	bool constant;     /* the value is known at load: data may be read by shape() and plan() */
+	bool half;         /* the model calls it f16 (matters only at the edges of the graph) */
 	const char **open; /* inputs: the model's names for dims that it leaves open, or NULL */
 
 	/* what follows belongs to graph.c and plan.c */

@@ -2,6 +2,7 @@
 #ifndef INFER_QUANTIZE_PARTS_H
 #define INFER_QUANTIZE_PARTS_H
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include "common/stage.h"
@@ -181,5 +182,21 @@ void weights_round(const struct weights *w, float *scale, int8_t *rounded, doubl
 /* scale: by number of the value, those of roots are read; mean: as in observed. */
 int qdq_insert(struct graph *g, const struct places *places, struct scale *scale, double **mean,
 	       struct err *e);
+
+/* --- output.c: the new file ---------------------------------------------------------------------------- */
+
+struct output {
+	const char *name;
+	char path[PATH_MAX]; /* where it can be read until then */
+	int fd;              /* -1: not open */
+	bool named;          /* path is a name that must go */
+};
+
+int output_open(struct output *o, const char *name, struct err *e);
+int output_write(struct output *o, const uint8_t *bytes, size_t size, struct err *e);
+
+/* Give it its name, in place of what may be there. */
+int output_finish(struct output *o, struct err *e);
+void output_close(struct output *o);
 
 #endif

@@ -2,15 +2,10 @@
  * what was written and compare. The file has its name only once all this went well. */
 #include "infer/quantize/quantize.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/log.h"
 #include "infer/beside.h"
@@ -29,69 +24,11 @@ struct job {
 	struct pictures pictures;
 	struct observed observed;
 	struct children children;
-	char path[PATH_MAX]; /* of the file while it is made */
-	int fd;              /* the same, -1 once closed */
+	struct output output;
 	size_t bytes_before, bytes_after;
 	size_t agreed;     /* pictures of the same best class */
 	double difference; /* of the scores: root of the mean square, in parts of theirs */
 };
-
-/* --- the destination ------------------------------------------------------------------------------ */
-
-/* Made first: minutes of computing should not end at a folder that cannot be written. */
-static int open_output(struct job *j, struct err *e)
-{
-	if (!j->q->output)
-		return err_code(e, EX_USAGE, "where to? -o FILE");
-	if (snprintf(j->path, sizeof j->path, "%s.XXXXXX", j->q->output) >= (int)sizeof j->path)
-		return err_code(e, EX_USAGE, "-o: the name is too long");
-	j->fd = mkostemp(j->path, O_CLOEXEC);
-	if (j->fd >= 0)
-		return 0;
-	j->path[0] = 0;
-	return err_code(e, EX_CANTCREAT, "cannot write '%s': %s", j->q->output, strerror(errno));
-}
-
-static int write_all(int fd, const uint8_t *bytes, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, bytes, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
-static int write_output(struct job *j, struct err *e)
-{
-	mode_t mask = umask(0);
-	uint8_t *bytes = NULL;
-	int result = onnx_write(j->model->graph, &bytes, &j->bytes_after, e);
-
-	umask(mask);
-	if (result == 0 && (write_all(j->fd, bytes, j->bytes_after) < 0 ||
-			    fchmod(j->fd, 0666 & ~mask) < 0 || fsync(j->fd) < 0))
-		result =
-		    err_code(e, EX_IOERR, "cannot write '%s': %s", j->q->output, strerror(errno));
-	free(bytes);
-	close(j->fd);
-	j->fd = -1;
-	return result;
-}
-
-static int name_output(struct job *j, struct err *e)
-{
-	if (rename(j->path, j->q->output) < 0)
-		return err_code(e, EX_CANTCREAT, "cannot write '%s': %s", j->q->output,
-				strerror(errno));
-	j->path[0] = 0;
-	return 0;
-}
 
 /* --- the model ------------------------------------------------------------------------------------ */
 
@@ -207,7 +144,7 @@ static void compare(struct job *j, const struct tensor *y, size_t i, double *off
 static int verify_batch(const struct job *j, struct err *e)
 {
 	struct tensor shape = j->shape;
-	struct model *m = model_open(j->path, &j->q->model, e);
+	struct model *m = model_open(j->output.path, &j->q->model, e);
 	int result = -1;
 
 	shape.dim[0] = 2;
@@ -224,7 +161,7 @@ static int verify_batch(const struct job *j, struct err *e)
 static int verify(struct job *j, struct err *e)
 {
 	struct tensor shape = j->shape;
-	struct model *m = model_open(j->path, &j->q->model, e);
+	struct model *m = model_open(j->output.path, &j->q->model, e);
 	bool open = m && model_inputs(m) > 0 && model_input(m, 0)->dim[0] < 0;
 	int result = m ? model_plan(m, &shape, e) : -1;
 	double off = 0, all = 0;
@@ -251,6 +188,17 @@ static void tell(const struct job *j)
 	       100.0 * (double)j->agreed / (double)j->pictures.count, 100 * j->difference);
 }
 
+static int write_model(struct job *j, struct err *e)
+{
+	uint8_t *bytes = NULL;
+	int result = onnx_write(j->model->graph, &bytes, &j->bytes_after, e);
+
+	if (result == 0)
+		result = output_write(&j->output, bytes, j->bytes_after, e);
+	free(bytes);
+	return result;
+}
+
 static int take_pictures(struct job *j, struct err *e)
 {
 	const struct option_list *what = j->q->pictures;
@@ -274,20 +222,23 @@ static int work(struct job *j, struct err *e)
 {
 	struct tensor declared;
 
+	if (!j->q->output)
+		return err_code(e, EX_USAGE, "where to? -o FILE");
 	if (read_model(j, e) < 0)
 		return -1;
 	declared = *model_input(j->model, 0);
-	if (prepare(j, e) < 0 || open_output(j, e) < 0 || take_pictures(j, e) < 0 ||
+	if (prepare(j, e) < 0 || output_open(&j->output, j->q->output, e) < 0 ||
+	    take_pictures(j, e) < 0 ||
 	    observe(&j->observed, &j->q->model, j->q->path, &j->shape, &j->places, &j->pictures,
 		    e) < 0 ||
 	    rewrite(j, e) < 0)
 		return -1;
 	open_sides(j, &declared);
-	if (write_output(j, e) < 0)
+	if (write_model(j, e) < 0)
 		return -1;
 	if (verify(j, e) < 0)
 		return err_at(e, "what was made of it is not right");
-	if (name_output(j, e) < 0)
+	if (output_finish(&j->output, e) < 0)
 		return -1;
 	tell(j);
 	return 0;
@@ -295,7 +246,7 @@ static int work(struct job *j, struct err *e)
 
 int quantize(const struct quantize *q, struct stage *s)
 {
-	struct job j = { .q = q, .stage = s, .fd = -1 };
+	struct job j = { .q = q, .stage = s, .output.fd = -1 };
 	struct err why;
 	int code = 0;
 
@@ -304,10 +255,7 @@ int quantize(const struct quantize *q, struct stage *s)
 			log_error("cannot quantise '%s': %s", q->path, why.text);
 		code = why.code;
 	}
-	if (j.fd >= 0)
-		close(j.fd);
-	if (j.path[0])
-		unlink(j.path);
+	output_close(&j.output);
 	observed_free(&j.observed, &j.places);
 	pictures_free(&j.pictures);
 	model_free(&j.model);
