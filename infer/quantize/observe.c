@@ -140,7 +140,8 @@ int observe(struct observed *o, const struct model_options *options, const char 
 		const void *input[1] = { p->values->data };
 
 		model_run(m, input);
-		distinct_add(o->input, input[0], tensor_count(shape));
+		if (shape->dtype == DTYPE_F32)
+			distinct_add(o->input, input[0], tensor_count(shape));
 		for (size_t k = 0; k < o->classes; k++)
 			o->scores[i * o->classes + k] = tensor_real(model_output(m, 0), k);
 		if (look(o, m, places, input[0], outputs, e) < 0)

@@ -174,8 +174,12 @@ struct weights {
 };
 
 /* Fill one scale for each channel, and the rounded weights (as w lies). off receives by how much
- * that moves the mean of each channel of the result. */
-void weights_round(const struct weights *w, float *scale, int8_t *rounded, double *off);
+ * that moves the mean of each channel of the result. -1 with *e if they are not finite. */
+int weights_round(const struct weights *w, float *scale, int8_t *rounded, double *off,
+		  struct err *e);
+
+/* The bias of channel c in steps, less what is off. */
+int32_t weights_bias(const struct weights *w, size_t c, float step, double off);
 
 /* --- qdq.c: nodes and integers into the graph --------------------------------------------------------- */
 

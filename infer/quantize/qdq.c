@@ -5,7 +5,6 @@
  * same in floats. */
 #include "infer/quantize/parts.h"
 
-#include <math.h>
 #include <string.h>
 
 /* --- building blocks ------------------------------------------------------------------------------ */
@@ -146,10 +145,9 @@ static int quantize_bias(struct graph *g, struct node *n, const struct weights *
 		return -1;
 	for (size_t c = 0; c < w->channels; c++) {
 		float step = w->x_scale * scale[c];
-		double sum = (w->bias ? (double)w->bias[c] : 0) - off[c];
 
 		((float *)s->data)[c] = step;
-		((int32_t *)b->data)[c] = (int32_t)llrint(sum / (double)step);
+		((int32_t *)b->data)[c] = weights_bias(w, c, step, off[c]);
 	}
 	*bias = dq->out[0];
 	graph_insert(g, n, dq);
@@ -194,9 +192,8 @@ static int quantize_weights(struct graph *g, struct node *n, float x_scale, cons
 			      ? linear(g, "DequantizeLinear", t->name, q, scale, zero, axis, e)
 			      : NULL;
 
-	if (!dq)
+	if (!dq || weights_round(&w, scale->data, q->data, off, e) < 0)
 		return -1;
-	weights_round(&w, scale->data, q->data, off);
 	if ((w.bias || (mean && !node_is(n, "MatMul"))) &&
 	    quantize_bias(g, n, &w, scale->data, off, e) < 0)
 		return -1;

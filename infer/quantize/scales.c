@@ -44,6 +44,19 @@ static struct range both(struct range a, struct range b)
 	return (struct range){ fminf(a.low, b.low), fmaxf(a.high, b.high) };
 }
 
+/* Are the values of i, which nothing else has the scale of, those of the network's input? */
+static bool is_input(const struct places *p, const struct observed *o, int i)
+{
+	const struct tensor *t = p->value[i].tensor;
+
+	for (int k = 1; k <= p->count; k++)
+		if (k != i && o->of[k] && places_root(p, k) == places_root(p, i))
+			return false;
+	while (t->maker && (node_is(t->maker, "Transpose") || node_is(t->maker, "Reshape")))
+		t = t->maker->in[0];
+	return t->input && t->dtype == DTYPE_F32 && places_root(p, i) == i;
+}
+
 /* Values that are never negative stay so, with 0 as their zero point: it does the work of the Relu
  * before it, and runtimes look for that. range: by root. */
 static void join_inputs(struct places *p, const struct node *n, struct range *range)
@@ -87,7 +100,9 @@ int scales_choose(struct scale *scale, struct places *places, const struct obser
 		add_up(sum, places, o, i);
 		scale[i] = scale_of(histogram_range(sum));
 	}
-	distinct_scale(o->input, &scale[1]); /* the input is the first value */
+	for (int i = 1; i <= places->count; i++)
+		if (o->of[i] && is_input(places, o, i))
+			distinct_scale(o->input, &scale[i]);
 	result = 0;
 out:
 	free(range);

@@ -202,6 +202,7 @@ static void check_levels(void)
 static void check_weights(void)
 {
 	static const float w[] = { 1, -0.5f, 0.251f, 127, 0, 0 };
+	static const float broken[] = { 1, 1, INFINITY, 0, 0, 0 };
 	static const float bias[] = { 0.5f, 1e9f, 1 };
 	static const double mean[] = { 2, 4 };
 	struct weights v = { .w = w,
@@ -217,11 +218,15 @@ static void check_weights(void)
 	int8_t rounded[6];
 	double off[3];
 
-	weights_round(&v, scale, rounded, off);
+	struct err e = { .text = "" };
+
+	EXPECT(weights_round(&v, scale, rounded, off, &e) == 0, "%s", e.text);
 	EXPECT(rounded[0] == 127 && rounded[1] == -64, "%d, %d", rounded[0], rounded[1]);
 	EXPECT(fabs(off[0] - 4 * (-64.0 * (double)scale[0] + 0.5)) < 1e-6, "%g", off[0]);
 	EXPECT((double)bias[1] / (double)(0.5f * scale[1]) < 2147483647.0, "scale %g", scale[1]);
 	EXPECT(scale[2] > 0 && rounded[4] == 0, "a channel of zeros: %g", scale[2]);
+	v.w = broken;
+	EXPECT(weights_round(&v, scale, rounded, off, &e) < 0, "infinite weights were rounded");
 }
 
 int main(void)
