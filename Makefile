@@ -168,9 +168,12 @@ $(fuzzers): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $$(B)/lib/$$(call room_of,$$*).
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(libs_$(call room_of,$*)) $(libs_common)
 
-# Speed, with whatever peers are installed. ANDON_BENCH_MODELS: a folder of .onnx files.
-bench: all
+# Speed, with whatever peers are installed: see tests/bench/run for what can be chosen.
+bench: all $(B)/bench/peak
 	$(Q)BUILD=$(B) tests/bench/run
+$(B)/bench/peak: tests/bench/peak.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(flags) -O2 -ffp-contract=fast -o $@ $<
 
 lint:
 	$(Q)clang-format --dry-run --Werror $(call sources_of,$(rooms) tests) $(shell find $(rooms) tests -name '*.h')
