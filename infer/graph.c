@@ -162,16 +162,32 @@ void graph_remove(struct graph *g, struct node *n)
 	g->node_count--;
 }
 
+static size_t room(const struct tensor *t)
+{
+	return (tensor_bytes(t) + TENSOR_ALIGN) & ~(size_t)(TENSOR_ALIGN - 1);
+}
+
+int graph_adopt(struct graph *g, struct tensor *t, void *values, struct err *e)
+{
+	if (arena_charge(g->arena, room(t), e) < 0)
+		return -1;
+	t->data = values;
+	t->owned = true;
+	return 0;
+}
+
 int graph_fill(struct graph *g, struct tensor *t, struct err *e)
 {
-	size_t own = tensor_bytes(t), bytes = (own + TENSOR_ALIGN) & ~(size_t)(TENSOR_ALIGN - 1);
+	size_t own = tensor_bytes(t);
+	char *values;
 
-	if (arena_charge(g->arena, bytes, e) < 0)
+	if (arena_charge(g->arena, room(t), e) < 0)
 		return -1;
-	t->data = aligned_alloc(TENSOR_ALIGN, bytes);
-	if (!t->data)
+	values = aligned_alloc(TENSOR_ALIGN, room(t));
+	if (!values)
 		return err_code(e, EX_OSERR, "memory is short");
-	memset((char *)t->data + own, 0, bytes - own);
+	memset(values + own, 0, room(t) - own);
+	t->data = values;
 	t->owned = true;
 	return 0;
 }
@@ -180,7 +196,7 @@ void graph_drop(struct graph *g, struct tensor *t)
 {
 	if (!t->owned)
 		return;
-	arena_return(g->arena, (tensor_bytes(t) + TENSOR_ALIGN) & ~(size_t)(TENSOR_ALIGN - 1));
+	arena_return(g->arena, room(t));
 	free(t->data);
 	t->data = NULL;
 	t->owned = false;

@@ -81,6 +81,10 @@ void graph_remove(struct graph *g, struct node *n);
 int graph_fill(struct graph *g, struct tensor *t, struct err *e);
 void graph_drop(struct graph *g, struct tensor *t);
 
+/* Values that stand in memory from aligned_alloc, a line longer than they, become t's: 0, or -1 with *e
+ * and they remain the caller's. */
+int graph_adopt(struct graph *g, struct tensor *t, void *values, struct err *e);
+
 /* Count readers: t->uses (a graph output counts as one), t->reader (the last of them). */
 void graph_uses(struct graph *g);
 

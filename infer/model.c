@@ -16,6 +16,7 @@
 #include "infer/onnx/onnx.h"
 
 #define FILE_MAX ((size_t)4 << 30)
+#define HASH_PIECE ((size_t)256 << 10)
 
 /* Memory before the first run. While it is read, a model may take what its size explains (onnx/
  * takes five times it and 16 MB beside this: 16 times and 64 MB in all, with the file's own pages
@@ -81,6 +82,7 @@ struct model *model_read(const void *bytes, size_t size, const struct model_opti
 	return m;
 }
 
+/* The file's pages, and a descriptor that stays open; -1 with *e. */
 static int map_file(const char *path, void **bytes, size_t *size, struct err *e)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -105,8 +107,7 @@ static int map_file(const char *path, void **bytes, size_t *size, struct err *e)
 		err_code(e, EX_NOINPUT, "cannot read '%s': %s", path, strerror(errno));
 		goto failed;
 	}
-	close(fd);
-	return 0;
+	return fd;
 failed:
 	if (fd >= 0)
 		close(fd);
@@ -114,16 +115,32 @@ failed:
 }
 
 struct hash_job {
-	const void *bytes;
+	int fd;
 	size_t size;
+	bool done;
 	char hex[HASH_HEX];
 };
 
+/* Through a small buffer, not through the mapping: pages that this touches would count as ours. */
 static void *hash_main(void *argument)
 {
 	struct hash_job *j = argument;
+	struct hash *h = hash_new();
+	unsigned char *piece = malloc(HASH_PIECE);
+	size_t at = 0;
 
-	hash_bytes(j->bytes, j->size, j->hex);
+	while (h && piece && at < j->size) {
+		ssize_t got = pread(j->fd, piece, HASH_PIECE, (off_t)at);
+
+		if (got <= 0)
+			break;
+		hash_add(h, piece, (size_t)got);
+		at += (size_t)got;
+	}
+	j->done = at == j->size;
+	if (h)
+		hash_end(&h, j->hex);
+	free(piece);
 	return NULL;
 }
 
@@ -136,18 +153,23 @@ struct model *model_open(const char *path, const struct model_options *o, struct
 	void *bytes;
 	bool beside;
 
-	if (map_file(path, &bytes, &job.size, e) < 0)
+	job.fd = map_file(path, &bytes, &job.size, e);
+	if (job.fd < 0)
 		return NULL;
-	job.bytes = bytes;
 	beside = pthread_create(&thread, NULL, hash_main, &job) == 0;
 	m = read_model(bytes, job.size, true, o, e);
 	if (beside)
 		pthread_join(thread, NULL);
 	else
 		hash_main(&job);
+	munmap(bytes, job.size);
+	close(job.fd);
+	if (m && !job.done) {
+		model_free(&m);
+		err_code(e, EX_NOINPUT, "cannot read '%s'", path);
+	}
 	if (m)
 		memcpy(m->sha256, job.hex, sizeof m->sha256);
-	munmap(bytes, job.size);
 	return m;
 }
 

@@ -16,6 +16,11 @@ void reader_memory_free(struct reader_memory **m);
 ProtobufCAllocator *reader_memory_allocator(struct reader_memory *m);
 /* Give back a piece of this size, if it is a large one; it must not be touched again. */
 void reader_memory_drop(struct reader_memory *m, void *piece, size_t bytes);
+/* Let the caller have a piece for good, to be freed with free(): aligned and with zeros behind it as a
+ * tensor's values are. False if it is too small for that. */
+bool reader_memory_give(struct reader_memory *m, void *piece, size_t bytes);
+/* What is unpacked is a mapped file: its pages may go once they have been copied. */
+void reader_memory_file(struct reader_memory *m, void *file, size_t bytes);
 bool reader_memory_full(const struct reader_memory *m);
 
 /* tensor.c: values and shape of a TensorProto; what names it in words. */

@@ -230,10 +230,12 @@ int onnx_read(struct graph *g, const void *bytes, size_t size, struct err *e)
 
 	if (!m)
 		return err_code(e, EX_OSERR, "memory is short");
+	if (g->mapped)
+		reader_memory_file(m, (void *)(uintptr_t)bytes, size);
 	message = unpack(&onnx__model_proto__descriptor, m, bytes, size, e);
 	if (message) {
-		if (g->mapped) /* or file and copy would be held at once */
-			madvise((void *)bytes, size, MADV_DONTNEED);
+		if (g->mapped)
+			madvise((void *)(uintptr_t)bytes, size, MADV_DONTNEED);
 		g->reader = m;
 		result = read_model(g, (const Onnx__ModelProto *)message, e);
 		g->reader = NULL;

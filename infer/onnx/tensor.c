@@ -1,5 +1,6 @@
 /* TensorProto to tensor: the values stand in raw_data (little-endian, at any alignment) or in the
  * field of their type, and must be exactly as many as the dims say. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "infer/half.h"
@@ -98,9 +99,25 @@ static size_t backing(const Onnx__TensorProto *p)
 		   : p->n_float_data + p->n_double_data + p->n_int64_data + p->n_int32_data;
 }
 
+/* Raw values that lie in memory as t's do become t's, without a copy: 1 done, 0 they must be copied,
+ * -1 with *e. */
+static int take_over(struct graph *g, struct tensor *t, const Onnx__TensorProto *p, struct err *e)
+{
+	const ProtobufCBinaryData *raw = &p->raw_data;
+
+	if (!g->reader || !p->has_raw_data || t->half || raw->len != tensor_bytes(t) ||
+	    !reader_memory_give(g->reader, raw->data, raw->len))
+		return 0;
+	if (graph_adopt(g, t, raw->data, e) == 0)
+		return 1;
+	free(raw->data);
+	return -1;
+}
+
 int read_tensor(struct graph *g, struct tensor *t, const Onnx__TensorProto *p, struct err *e)
 {
 	enum dtype dtype;
+	int taken;
 
 	if (p->n_external_data > 0 ||
 	    (p->has_data_location &&
@@ -119,9 +136,10 @@ int read_tensor(struct graph *g, struct tensor *t, const Onnx__TensorProto *p, s
 		return err_at(e, "tensor '%.80s'", t->name);
 	if (tensor_count(t) > backing(p))
 		return short_of(t, backing(p), e);
-	if (graph_fill(g, t, e) < 0 || values(t, p, e) < 0)
+	taken = take_over(g, t, p, e);
+	if (taken < 0 || (!taken && (graph_fill(g, t, e) < 0 || values(t, p, e) < 0)))
 		return -1;
-	if (p->has_raw_data && g->reader) /* nobody reads them again */
+	if (!taken && p->has_raw_data && g->reader) /* nobody reads them again */
 		reader_memory_drop(g->reader, p->raw_data.data, p->raw_data.len);
 	t->constant = true;
 	return 0;
