@@ -227,8 +227,31 @@ static void drop_packed(struct graph *g, struct node *n)
 	}
 }
 
+static size_t constant_bytes(const struct node *n)
+{
+	size_t bytes = 0;
+
+	for (int i = 0; i < n->in_count; i++)
+		if (n->in[i] && n->in[i]->constant)
+			bytes += tensor_bytes(n->in[i]);
+	return bytes;
+}
+
+/* Most weights first, else as they stand. */
+static int heavier(const void *a, const void *b)
+{
+	const struct node *x = *(struct node *const *)a, *y = *(struct node *const *)b;
+	size_t p = constant_bytes(x), q = constant_bytes(y);
+
+	return p != q ? (p < q ? 1 : -1) : (x->place > y->place) - (x->place < y->place);
+}
+
+/* While a node's weights are packed they are held twice: the heaviest first, before others have grown
+ * (Winograd's weights are up to seven times what they were). */
 static int choose_kernels(struct graph *g, struct err *e)
 {
+	int count = 0;
+
 	g->order = arena_array(g->arena, (size_t)g->node_count, sizeof(struct node *), e);
 	g->spent_ns = arena_array(g->arena, (size_t)g->node_count, sizeof *g->spent_ns, e);
 	if (!g->order || !g->spent_ns)
@@ -236,12 +259,21 @@ static int choose_kernels(struct graph *g, struct err *e)
 	graph_uses(g);
 	for (struct node *n = g->first; n; n = n->next) {
 		n->crew = g->crew;
+		n->place = count;
+		g->order[count++] = n;
+	}
+	qsort(g->order, (size_t)count, sizeof(struct node *), heavier);
+	for (int i = 0; i < count; i++) {
+		struct node *n = g->order[i];
+
 		if (n->op->plan && n->op->plan(n, e) < 0)
 			return graph_at(n, e);
 		drop_packed(g, n);
-		g->flops += n->flops;
 		if (n->work_bytes > g->work_bytes)
 			g->work_bytes = n->work_bytes;
+	}
+	for (struct node *n = g->first; n; n = n->next) {
+		g->flops += n->flops;
 		if (!(n->op->flags & OP_VIEW))
 			g->order[g->order_count++] = n;
 	}

@@ -114,6 +114,39 @@ sys.stdout.buffer.write(b''.join(struct.pack('<f', (i * 2654435761 % 1000) / 500
 	done
 }
 
+# peak MODEL: kB of the largest resident set, and bytes of weights and arena.
+peak() {
+	infer --bench "$1" --runs 2 --json | jq -r '"\(.peak_rss_kb) \(.weight_bytes + .arena_bytes)"'
+}
+
+# The process alone is what the demo's network of 60 kB takes, less its plan; ru_maxrss counts the file's pages too.
+@test "loading and running take at most 1.25 times weights and arena" {
+	sanitized && skip "memory means nothing under a sanitizer"
+	need_python onnx numpy
+	"$PYTHON" - <<-'PART'
+		import numpy as np, onnx
+		from onnx import helper as h, numpy_helper as n
+		r = np.random.default_rng(1)
+		inits = [n.from_array(r.standard_normal((512, 512, k, k)).astype(np.float32), f"w{k}") for k in (1, 3, 5)]
+		inits.append(n.from_array(r.standard_normal((1000, 512)).astype(np.float32), "m"))
+		nodes = [h.make_node("Conv", [a, f"w{k}"], [b], pads=[k // 2] * 4) for a, k, b in (("x", 3, "a"), ("a", 1, "b"), ("b", 5, "c"))]
+		nodes += [h.make_node("GlobalAveragePool", ["c"], ["d"]), h.make_node("Flatten", ["d"], ["e"]),
+		          h.make_node("Gemm", ["e", "m"], ["y"], transB=1)]
+		f = onnx.TensorProto.FLOAT
+		g = h.make_graph(nodes, "g", [h.make_tensor_value_info("x", f, (1, 512, 20, 20))], [h.make_tensor_value_info("y", f, (1, 1000))], inits)
+		onnx.save(h.make_model(g, opset_imports=[h.make_opsetid("", 13)]), "wide.onnx")
+	PART
+	local base kb bytes model models=(wide.onnx)
+	[ ! -e "$DATA/models/squeezenet1.0_fp16" ] || models+=("$DATA/models/squeezenet1.0_fp16/model.onnx")
+	read -r kb bytes < <(peak "$TOP/pipelines/demo/rings.onnx")
+	base=$((kb - bytes / 1024))
+	for model in "${models[@]}"; do
+		read -r kb bytes < <(peak "$model")
+		echo "# $(basename "$model"): $(((kb - base) * 1024 * 100 / bytes)) % of $((bytes >> 20)) MB" >&3
+		[ $(((kb - base) * 1024 * 4)) -le $((bytes * 5)) ]
+	done
+}
+
 @test "an input file of the wrong size is refused" {
 	need_data models/xsdd_plain
 	ramp 100
