@@ -154,7 +154,7 @@ test-threads: deps-test
 
 # The engine on arm64, under qemu-user; and the same bytes from gcc, clang and both processors.
 test-arm64: deps
-	$(Q)$(MAKE) -s $(jobs) --no-print-directory $(B)/bin/infer
+	$(Q)$(MAKE) -s $(jobs) --no-print-directory $(B)/bin/infer $(B)/bin/onnx-cases
 	$(Q)BUILD=$(abspath $(B)) tests/arm64.sh
 
 # Fuzz targets need clang; the whole room is built again with its instrumentation.

@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.." || exit
 build=$PWD/build/arm64
 root=$build/root
+export BUILD=${BUILD:-$PWD/build}
 data=${ANDON_DATA:-$PWD/../shared/data}
 runtime=(libc6-dev libzmq5 libmsgpackc2 libjansson4 libsodium23 libprotobuf-c1 libblis4-openmp)
 headers=(libzmq3-dev libmsgpack-dev libjansson-dev libsodium-dev libprotobuf-c-dev libblis-openmp-dev)
@@ -48,8 +49,7 @@ build_all() {
 	mapfile -t names < <(find tests/c -name 'infer_*.c' -printf '%f\n' | sed 's/\.c$//' | LC_ALL=C sort)
 	"${quietly[@]}" B=build/arm64 CC="aarch64-linux-gnu-gcc --sysroot=$root" \
 		"${names[@]/#/build/arm64/test/}" build/arm64/bin/infer build/arm64/bin/onnx-cases
-	"${quietly[@]}" B=build/clang CC=clang build/clang/bin/infer
-
+	"${quietly[@]}" B=build/clang CC=clang build/clang/bin/infer build/clang/bin/onnx-cases
 }
 
 on_arm64() {
@@ -83,14 +83,31 @@ cases() {
 	echo "ok   cases, $kernels kernels: $(tail -n 1 "$build/cases.log")"
 }
 
+# Every case's outputs with the reference kernels: the same bytes from gcc and clang here and from gcc there.
+same_cases() {
+	"$BUILD/bin/onnx-cases" --bytes --kernels reference "$@" >"$build/gcc.bytes"
+	build/clang/bin/onnx-cases --bytes --kernels reference "$@" >"$build/clang.bytes"
+	on_arm64 bin/onnx-cases --bytes --kernels reference "$@" >"$build/arm64.bytes"
+	diff "$build/gcc.bytes" "$build/clang.bytes"
+	diff "$build/gcc.bytes" "$build/arm64.bytes"
+	echo "same bytes by gcc, clang, on arm64: $(tail -n 1 "$build/gcc.bytes")"
+}
+
 pipelines/install-packages.sh gcc-aarch64-linux-gnu qemu-user clang jq
 make_root
 build_all
 drivers
-if [ -d "$data/onnx" ]; then
-	cases native "$data"/onnx/{node,simple,pytorch-converted,pytorch-operator}
-	cases reference "$data"/onnx/{node,simple,pytorch-converted,pytorch-operator}
-else
-	echo "skip cases: no test data: onnx"
+folders=()
+[ ! -d "$data/onnx" ] || folders=("$data"/onnx/{node,simple,pytorch-converted,pytorch-operator})
+if /usr/bin/python3 -c 'import onnx, numpy' 2>/dev/null; then
+	rm -rf "$build/specification"
+	(cd tests && /usr/bin/python3 specification.py "$build/specification" >/dev/null)
+	folders+=("$build/specification")
 fi
-tests/same_bytes.sh "${BUILD:-build}/bin/infer" build/clang/bin/infer "env QEMU_LD_PREFIX=$root qemu-aarch64 $build/bin/infer"
+if [ ${#folders[@]} -gt 0 ]; then
+	cases native "${folders[@]}"
+	same_cases "${folders[@]}"
+else
+	echo "skip cases: no test data (onnx) and no python3-onnx"
+fi
+tests/same_bytes.sh "$BUILD/bin/infer" build/clang/bin/infer "env QEMU_LD_PREFIX=$root qemu-aarch64 $build/bin/infer"

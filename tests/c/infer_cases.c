@@ -6,6 +6,7 @@
  *     --rtol X --atol X   tolerance, 1e-3 and 1e-7 unless the case's data.json or README.txt says
  *     --kernels SET       native, blis or reference
  *     --quiet             no line for what passed
+ *     --bytes             lines of what passed end with a hash of all outputs' bytes, which other builds must give too
  *
  * A line each: "pass|fail|refused NAME detail"; at the end "N passed, N failed, N refused".
  * Exit 0 if nothing failed, 1 if something did, 66 if no case was found.
@@ -32,9 +33,10 @@ struct tolerance {
 
 static struct tolerance standard = { 1e-3, 1e-7, false };
 static struct model_options options;
-static bool quiet, given;
+static bool quiet, given, hashes;
 static int passed, failed, refused;
 static double worst_all;
+static uint64_t outputs_hash;
 
 static char *read_file(const char *path, size_t *size)
 {
@@ -47,7 +49,7 @@ static char *read_file(const char *path, size_t *size)
 	if (fseek(f, 0, SEEK_END) == 0 && (length = ftell(f)) >= 0 && fseek(f, 0, SEEK_SET) == 0) {
 		bytes = malloc((size_t)length + 1);
 		*size = bytes ? fread(bytes, 1, (size_t)length, f) : 0;
-		if (bytes)
+		if (hashes)
 			bytes[*size] = 0;
 	}
 	fclose(f);
@@ -126,6 +128,21 @@ static double excess(double got, double want, const struct tolerance *t)
 	return fabs(got - want) / (t->atol + t->rtol * fabs(want));
 }
 
+/* FNV-1a over the outputs' bytes since the case began; every NaN is one. */
+static uint64_t hash_of(const struct tensor *t)
+{
+	size_t each = dtype_size(t->dtype);
+
+	for (size_t i = 0; i < tensor_count(t); i++) {
+		const unsigned char *p = (const unsigned char *)t->data + i * each;
+		bool nan = isnan(tensor_real(t, i));
+
+		for (size_t k = 0; k < each; k++)
+			outputs_hash = (outputs_hash ^ (nan ? 255 : p[k])) * 0x100000001b3u;
+	}
+	return outputs_hash;
+}
+
 static int compare(const struct tensor *got, const struct tensor *want, const struct tolerance *t,
 		   char *detail, size_t size)
 {
@@ -156,6 +173,8 @@ static int compare(const struct tensor *got, const struct tensor *want, const st
 	}
 	worst_all = worst > worst_all ? worst : worst_all;
 	snprintf(detail, size, "%.3g of the tolerance", worst);
+	if (hashes)
+		snprintf(detail, size, "%016llx", (unsigned long long)hash_of(got));
 	if (!(worst <= 1)) {
 		snprintf(detail, size, "%.3g of the tolerance at %zu of %zu: %.9g, not %.9g", worst,
 			 at, count, tensor_real(got, at), tensor_real(want, at));
@@ -326,6 +345,7 @@ static void run_case(const char *folder)
 	char path[4096], detail[ERR_TEXT_MAX + 64] = "";
 	int result = 1, sets = 0;
 
+	outputs_hash = 0xcbf29ce484222325u;
 	snprintf(path, sizeof path, "%s/model.onnx", folder);
 	for (; result == 1; sets += result == 1)
 		result = run_set(folder, sets, path, detail, sizeof detail);
@@ -394,6 +414,8 @@ int main(int argc, char **argv)
 	for (i = 1; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
 		if (strcmp(argv[i], "--quiet") == 0) {
 			quiet = true;
+		} else if (strcmp(argv[i], "--bytes") == 0) {
+			hashes = true;
 		} else if (i + 1 < argc && strcmp(argv[i], "--rtol") == 0) {
 			standard.rtol = strtod(argv[++i], NULL);
 			given = true;
