@@ -16,6 +16,7 @@ static struct tensor *constant(struct graph *g, const char *name, const char *mo
 
 	if (!t || tensor_shape(t, dtype, rank, dim, e) < 0 || graph_fill(g, t, e) < 0)
 		return NULL;
+	memset(t->data, 0, tensor_bytes(t)); /* what zero points remain */
 	t->constant = true;
 	return t;
 }
