@@ -47,6 +47,9 @@ const char *stage_worker(const struct stage *s);
  * *e: addresses that several processes cannot share. */
 int stage_fork_workers(struct stage *s, int n, struct err *e);
 
+/* Was --in given: do frames come from there, and not from standard input's addresses? */
+bool stage_addressed(const struct stage *s);
+
 /* Frames this stage will hold at once (receive window); call before stage_start. Default:
  * what 64 MiB hold, at least 2, at most 64. */
 void stage_window(struct stage *s, int frames);

@@ -174,6 +174,11 @@ const char *stage_worker(const struct stage *s)
 	return s->worker;
 }
 
+bool stage_addressed(const struct stage *s)
+{
+	return s->in.count > 0;
+}
+
 void stage_window(struct stage *s, int frames)
 {
 	s->window = frames < 1 ? 1 : frames;

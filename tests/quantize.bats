@@ -106,6 +106,7 @@ onnx.save(m, 'bare.onnx')" "$RINGS"
 	refused 66 'nowhere' "$RINGS" --calibrate nowhere -o out.onnx
 	refused 66 'absent.onnx' absent.onnx --calibrate "$PARTS" -o out.onnx
 	refused 64 '-o FILE' "$RINGS" --calibrate "$PARTS"
+	refused 64 'from which' "$RINGS" --calibrate "$PARTS" --in ipc:///tmp/none -o out.onnx
 	refused 73 'no/such/out.onnx' "$RINGS" --calibrate "$PARTS" -o no/such/out.onnx
 	head -c 200 "$(find "$PARTS" -name '*.png' | head -1)" >empty/broken.png
 	refused 65 'no pictures came that could be used' "$RINGS" --calibrate empty -o out.onnx

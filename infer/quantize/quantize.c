@@ -140,21 +140,20 @@ static void compare(struct job *j, const struct tensor *y, size_t i, double *off
 	j->agreed += best == was;
 }
 
-/* Where any number of pictures goes in at once, the same number of scores comes out. */
+/* Where any number of pictures goes in at once, the same number of scores must come out. */
 static int verify_batch(const struct job *j, struct err *e)
 {
 	struct tensor shape = j->shape;
 	struct model *m = model_open(j->output.path, &j->q->model, e);
-	int result = -1;
+	bool fine;
 
 	shape.dim[0] = 2;
-	if (m && model_plan(m, &shape, e) == 0)
-		result = tensor_count(model_output(m, 0)) == 2 * j->observed.classes
-			     ? 0
-			     : err_set(e, "not supported: shapes in it that are computed from the "
-					  "number of pictures; fix that number in the model");
+	fine = m && model_plan(m, &shape, e) == 0 &&
+	       tensor_count(model_output(m, 0)) == 2 * j->observed.classes;
 	model_free(&m);
-	return result;
+	return fine ? 0
+		    : err_set(e, "not supported: shapes in it that are computed from the number of "
+				 "pictures; fix that number in the model");
 }
 
 /* It loads, and what does it say of the pictures? */
@@ -176,7 +175,9 @@ static int verify(struct job *j, struct err *e)
 	}
 	j->difference = all > 0 ? sqrt(off / all) : 0;
 	model_free(&m);
-	return result == 0 && open ? verify_batch(j, e) : result;
+	if (result < 0)
+		return err_at(e, "what was made of it is not right");
+	return open ? verify_batch(j, e) : 0;
 }
 
 static void tell(const struct job *j)
@@ -224,6 +225,8 @@ static int work(struct job *j, struct err *e)
 
 	if (!j->q->output)
 		return err_code(e, EX_USAGE, "where to? -o FILE");
+	if (j->q->pictures->count > 0 && stage_addressed(j->stage))
+		return err_code(e, EX_USAGE, "--calibrate and --in: from which of them?");
 	if (read_model(j, e) < 0)
 		return -1;
 	declared = *model_input(j->model, 0);
@@ -234,11 +237,7 @@ static int work(struct job *j, struct err *e)
 	    rewrite(j, e) < 0)
 		return -1;
 	open_sides(j, &declared);
-	if (write_model(j, e) < 0)
-		return -1;
-	if (verify(j, e) < 0)
-		return err_at(e, "what was made of it is not right");
-	if (output_finish(&j->output, e) < 0)
+	if (write_model(j, e) < 0 || verify(j, e) < 0 || output_finish(&j->output, e) < 0)
 		return -1;
 	tell(j);
 	return 0;
