@@ -1,7 +1,8 @@
-/* The indirect matrix product: tiles of ROWS pixels by 2 vectors of columns are summed over all taps
- * and channels in registers, and stored once, finished. No packing of activations; at most 8 pixels,
- * since more streams than an L1 set has ways collapse when their distance is a multiple of 4096
- * bytes. */
+/* The indirect matrix product: tiles of at most ROWS pixels by 2 vectors of columns are summed over
+ * all taps and channels in registers, and stored once, finished. No packing of activations; at most
+ * 8 pixels, since more streams than an L1 set has ways collapse when their distance is a multiple of
+ * 4096 bytes. Half a vector of columns is summed as such where the processor has vectors of 512
+ * bits: it takes half the time there. */
 #include "infer/kernels/igemm.h"
 
 #include "infer/kernels/isa/isa.h"
@@ -15,108 +16,203 @@
 #define ROWS 4
 #endif
 #define COLS (2 * VEC)
+#define HALF (VEC == 16 ? VEC / 2 : 0)
+#define NEAR 131072 /* floats of weights that are read again for each few pixels */
 
-/* Finish a row of a tile and store its first n columns. */
-INLINE void finish(const struct igemm *g, vec *sum, const int vectors, const float *bias, size_t i,
-		   size_t column, size_t n)
+typedef float half __attribute__((vector_size(VEC * 2), aligned(4), may_alias));
+
+INLINE half load_half(const float *p)
 {
-	float *y = g->y + i * g->y_pitch + column;
-	const float *r = g->residual ? g->residual + i * g->r_pitch + column : NULL;
-	size_t last = n - (size_t)(vectors - 1) * VEC;
-
-	sum[0] += load(bias);
-	if (vectors > 1)
-		sum[1] += load(bias + VEC);
-	if (r) {
-		if (vectors > 1)
-			sum[0] += load(r);
-		sum[vectors - 1] += last < VEC ? load_n(r + (vectors - 1) * VEC, last)
-					       : load(r + (vectors - 1) * VEC);
-	}
-	activate_quick(g->epilogue, sum, vectors);
-	if (vectors > 1)
-		store(y, sum[0]);
-	if (last < VEC)
-		store_n(y + (vectors - 1) * VEC, sum[vectors - 1], last);
-	else
-		store(y + (vectors - 1) * VEC, sum[vectors - 1]);
+	return *(const half *)p;
 }
 
-/* Pixels [i, i + rows), `vectors` vectors of columns of one panel. */
-INLINE void tile(const struct igemm *g, const int rows, const int vectors, const float *panel,
-		 size_t i, size_t column, size_t n)
+INLINE vec widen(half v)
 {
-	vec sum[ROWS][2] = { 0 };
-	const float *w = panel + COLS;
+	vec all = { 0 };
 
+	memcpy(&all, &v, sizeof v);
+	return all;
+}
+
+/* Where a tile lies: its panel, first pixel, first column, and how many columns are valid. */
+struct spot {
+	const float *panel;
+	size_t i, column, n;
+};
+
+/* Add bias and residual, activate, and store: sum[pixel * vectors + vector]. */
+INLINE void finish(const struct igemm *g, const struct spot *s, const int rows, const int vectors,
+		   vec *sum)
+{
+	float *y = g->y + s->i * g->y_pitch + s->column;
+	const float *r = g->residual ? g->residual + s->i * g->r_pitch + s->column : NULL;
+	const int end = vectors - 1;
+	size_t last = s->n - (size_t)end * VEC;
+
+#pragma GCC unroll 16
+	for (int i = 0; i < rows * vectors; i++)
+		sum[i] += load(s->panel + i % vectors * VEC);
+	if (r) {
+#pragma GCC unroll 8
+		for (int i = 0; i < rows; i++, r += g->r_pitch) {
+			if (end)
+				sum[i * vectors] += load(r);
+			sum[i * vectors + end] += load_n(r + end * VEC, last);
+		}
+	}
+	activate_quick(g->epilogue, sum, rows * vectors);
+#pragma GCC unroll 8
+	for (int i = 0; i < rows; i++, y += g->y_pitch) {
+		if (end)
+			store(y, sum[i * vectors]);
+		if (last < VEC)
+			store_n(y + end * VEC, sum[i * vectors + end], last);
+		else
+			store(y + end * VEC, sum[i * vectors + end]);
+	}
+}
+
+/* What the tile will read and write when it is summed up: it may come from far. */
+INLINE void expect(const struct igemm *g, const struct spot *s, const int rows, const int vectors)
+{
+	const float *y = g->y + s->i * g->y_pitch + s->column;
+	const float *r = g->residual ? g->residual + s->i * g->r_pitch + s->column : y;
+
+#pragma GCC unroll 8
+	for (int i = 0; i < rows; i++, y += g->y_pitch, r += g->r_pitch) {
+		__builtin_prefetch(y, 1);
+		if (vectors > 1)
+			__builtin_prefetch(y + VEC, 1);
+		if (!g->residual)
+			continue;
+		__builtin_prefetch(r);
+		if (vectors > 1)
+			__builtin_prefetch(r + VEC);
+	}
+}
+
+/* `full` whole vectors of columns, and a half one if `part`, for some pixels. */
+INLINE void tile(const struct igemm *g, const struct spot *s, const int rows, const int full,
+		 const int part)
+{
+	vec sum[ROWS * 2] = { 0 };
+	half tail[ROWS] = { 0 };
+	const float *w = s->panel + COLS;
+	const int vectors = full + part;
+
+	expect(g, s, rows, vectors);
 	for (size_t t = 0; t < g->taps; t++) {
 		const float *p[ROWS];
 #pragma GCC unroll 8
 		for (int r = 0; r < rows; r++)
-			p[r] = g->rows[t * g->count + i + (size_t)r] + g->offset;
+			p[r] = g->rows[t * g->count + s->i + (size_t)r] + g->offset;
 		for (size_t c = 0; c < g->depth; c++, w += COLS) {
-			vec w0 = load(w), w1 = vectors > 1 ? load(w + VEC) : w0;
+			vec w0 = full ? load(w) : sum[0], w1 = full > 1 ? load(w + VEC) : w0;
+			half wh = part ? load_half(w + full * VEC) : tail[0];
 #pragma GCC unroll 8
 			for (int r = 0; r < rows; r++) {
 				float x = p[r][c];
-				sum[r][0] += x * w0;
-				if (vectors > 1)
-					sum[r][1] += x * w1;
+				if (full)
+					sum[r * vectors] += x * w0;
+				if (full > 1)
+					sum[r * vectors + 1] += x * w1;
+				if (part)
+					tail[r] += x * wh;
 			}
 		}
 	}
 #pragma GCC unroll 8
-	for (int r = 0; r < rows; r++)
-		finish(g, sum[r], vectors, panel, i + (size_t)r, column, n);
+	for (int r = 0; part && r < rows; r++)
+		sum[r * vectors + full] = widen(tail[r]);
+	finish(g, s, rows, vectors, sum);
+	activate_rows(g->epilogue, g->y + s->i * g->y_pitch + s->column, g->y_pitch, (size_t)rows,
+		      s->n);
 }
 
-INLINE void tiles(const struct igemm *g, const int vectors, const float *panel, size_t column,
-		  size_t n)
-{
-	size_t i = 0;
-
-	for (; i + ROWS <= g->count; i += ROWS)
-		tile(g, ROWS, vectors, panel, i, column, n);
-	switch (g->count - i) {
-	case 7:
-		tile(g, ROWS < 7 ? 1 : 7, vectors, panel, i, column, n);
-		break;
-	case 6:
-		tile(g, ROWS < 6 ? 1 : 6, vectors, panel, i, column, n);
-		break;
-	case 5:
-		tile(g, ROWS < 5 ? 1 : 5, vectors, panel, i, column, n);
-		break;
-	case 4:
-		tile(g, 4, vectors, panel, i, column, n);
-		break;
-	case 3:
-		tile(g, 3, vectors, panel, i, column, n);
-		break;
-	case 2:
-		tile(g, 2, vectors, panel, i, column, n);
-		break;
-	case 1:
-		tile(g, 1, vectors, panel, i, column, n);
-		break;
-	default:
-		break;
+#define TILE(rows)                                                           \
+	static void full_##rows(const struct igemm *g, const struct spot *s) \
+	{                                                                    \
+		tile(g, s, rows, 2, 0);                                      \
+	}                                                                    \
+	static void more_##rows(const struct igemm *g, const struct spot *s) \
+	{                                                                    \
+		tile(g, s, rows, 1, HALF > 0);                               \
+	}                                                                    \
+	static void one_##rows(const struct igemm *g, const struct spot *s)  \
+	{                                                                    \
+		tile(g, s, rows, 1, 0);                                      \
+	}                                                                    \
+	static void less_##rows(const struct igemm *g, const struct spot *s) \
+	{                                                                    \
+		tile(g, s, rows, HALF == 0, HALF > 0);                       \
 	}
+
+typedef void tile_function(const struct igemm *g, const struct spot *s);
+
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+#if ROWS > 4
+TILE(5)
+TILE(6)
+#endif
+#if ROWS > 6
+TILE(7)
+TILE(8)
+#endif
+
+#define KINDS(rows)                                               \
+	{                                                         \
+		full_##rows, more_##rows, one_##rows, less_##rows \
+	}
+static tile_function *const tiles[ROWS][4] = {
+	KINDS(1), KINDS(2), KINDS(3), KINDS(4),
+#if ROWS > 4
+	KINDS(5), KINDS(6),
+#endif
+#if ROWS > 6
+	KINDS(7), KINDS(8),
+#endif
+};
+
+/* Which of the four a panel of n columns wants. */
+INLINE size_t kind_of(size_t n)
+{
+	return n > VEC + HALF ? 0 : n > VEC ? HALF ? 1 : 0 : n > HALF ? 2 : 3;
 }
 
-static void run(const struct igemm *g)
+INLINE struct spot spot_of(const struct igemm *g, size_t column)
 {
 	size_t panel_floats = COLS * (1 + g->taps * g->depth);
 
-	for (size_t column = 0; column < g->columns; column += COLS) {
-		const float *panel = g->panel + column / COLS * panel_floats;
-		size_t n = g->columns - column < COLS ? g->columns - column : COLS;
-		if (n <= VEC)
-			tiles(g, 1, panel, column, n);
-		else
-			tiles(g, 2, panel, column, n);
+	return (struct spot){
+		.panel = g->panel + column / COLS * panel_floats,
+		.column = column,
+		.n = g->columns - column < COLS ? g->columns - column : COLS,
+	};
+}
+
+/* Pixels are parted evenly: 49 are seven times seven. The weights that are read again and again
+ * should stay near: all panels for each few pixels where they are small, else panel by panel. */
+static void run(const struct igemm *g)
+{
+	size_t count = (g->count + ROWS - 1) / ROWS, rows = g->count / count,
+	       more = g->count % count;
+	size_t panels = (g->columns + COLS - 1) / COLS;
+	int near = panels * COLS * g->taps * g->depth <= NEAR;
+
+	for (size_t outer = 0; outer < (near ? 1 : panels); outer++) {
+		for (size_t k = 0, i = 0; k < count; k++) {
+			size_t n = rows + (k < more);
+			for (size_t inner = 0; inner < (near ? panels : 1); inner++) {
+				struct spot s = spot_of(g, (outer + inner) * COLS);
+				s.i = i;
+				tiles[n - 1][kind_of(s.n)](g, &s);
+			}
+			i += n;
+		}
 	}
-	activate_rows(g->epilogue, g->y, g->y_pitch, g->count, g->columns);
 }
 
 const struct igemm_isa ISA_NAME(igemm) = { COLS, run };

@@ -50,6 +50,10 @@ INLINE vec load_n(const float *p, size_t n)
 {
 #if VEC == 16
 	return (vec)_mm512_maskz_loadu_ps((__mmask16)(0xffffu >> (16 - n)), p);
+#elif VEC == 8
+	static const int32_t ones[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+
+	return (vec)_mm256_maskload_ps(p, _mm256_loadu_si256((const void *)(ones + 8 - n)));
 #else
 	vec v = { 0 };
 
@@ -62,6 +66,26 @@ INLINE void store_n(float *p, vec v, size_t n)
 {
 #if VEC == 16
 	_mm512_mask_storeu_ps(p, (__mmask16)(0xffffu >> (16 - n)), (__m512)v);
+#elif VEC == 8
+	/* Masked stores of AVX2 are slow on many processors. */
+	__m128 part = _mm256_castps256_ps128((__m256)v);
+
+	if (n == VEC) {
+		store(p, v);
+		return;
+	}
+	if (n & 4) {
+		_mm_storeu_ps(p, part);
+		part = _mm256_extractf128_ps((__m256)v, 1);
+		p += 4;
+	}
+	if (n & 2) {
+		_mm_storel_pi((__m64 *)(void *)p, part);
+		part = _mm_movehl_ps(part, part);
+		p += 2;
+	}
+	if (n & 1)
+		_mm_store_ss(p, part);
 #else
 	memcpy(p, &v, n * sizeof *p);
 #endif
@@ -73,13 +97,33 @@ INLINE vec pick(vec_mask mask, vec yes, vec no)
 	return (vec)((mask & (vec_mask)yes) | (~mask & (vec_mask)no));
 }
 
-/* As clip() of activate.c: NaN stays NaN. */
+/* v < low ? low : v, and v > high ? high : v: NaN stays NaN, and -0 is not below 0. */
+INLINE vec vec_least(vec v, vec low)
+{
+#if VEC == 16
+	return (vec)_mm512_max_ps((__m512)low, (__m512)v);
+#elif VEC == 8
+	return (vec)_mm256_max_ps((__m256)low, (__m256)v);
+#else
+	return pick((vec_mask)(v < low), low, v);
+#endif
+}
+
+INLINE vec vec_most(vec v, vec high)
+{
+#if VEC == 16
+	return (vec)_mm512_min_ps((__m512)high, (__m512)v);
+#elif VEC == 8
+	return (vec)_mm256_min_ps((__m256)high, (__m256)v);
+#else
+	return pick((vec_mask)(v > high), high, v);
+#endif
+}
+
+/* As clip() of activate.c. */
 INLINE vec vec_clip(vec v, float low, float high)
 {
-	vec l = (vec){ 0 } + low, h = (vec){ 0 } + high;
-
-	v = pick((vec_mask)(v < l), l, v);
-	return pick((vec_mask)(v > h), h, v);
+	return vec_most(vec_least(v, (vec){ 0 } + low), (vec){ 0 } + high);
 }
 
 /* Is this activation a matter of a few instructions, so that kernels do it before they store? The
@@ -98,7 +142,7 @@ INLINE void activate_quick(const struct epilogue *e, vec *v, const int count)
 	case ACT_RELU:
 #pragma GCC unroll 16
 		for (int i = 0; i < count; i++)
-			v[i] = pick((vec_mask)(v[i] < zero), zero, v[i]);
+			v[i] = vec_least(v[i], zero);
 		break;
 	case ACT_CLIP:
 #pragma GCC unroll 16
