@@ -1,130 +1,180 @@
-/* Depthwise convolution of one row: a vector of channels at a time, four output pixels in flight where
- * the whole window lies inside, one at the edges. */
+/* Depthwise convolution of one row: a vector of channels at a time, several output pixels in flight. Each
+ * input value is loaded once for all pixels of the flight that see it. Where the row does not part
+ * evenly the last flight computes some pixels again, to the same bytes. */
 #include "infer/kernels/depthwise.h"
 
 #include "infer/kernels/isa/isa.h"
 #include "infer/kernels/isa/smooth.h"
 
-#define FLIGHT 4
+#define FLIGHT 8
+#define WIDE 7 /* the widest kernel known to the compiler */
 
-struct edge {
-	size_t first, last; /* taps of the kernel's width that lie inside, [first, last) */
+/* Which pixels and channels: `flight` pixels from w on, n channels from c on (VEC, or fewer: !whole). */
+struct part {
+	size_t w, c, n;
 };
 
-/* The same rule for all pixels: which taps of output pixel w lie inside. */
-INLINE struct edge inside(const struct depthwise *d, size_t w)
+INLINE vec take(const float *p, const int whole, size_t n)
 {
-	ptrdiff_t at = (ptrdiff_t)(w * d->stride) - d->pad;
-	struct edge e = { 0, d->kernel_width };
-
-	while (e.first < e.last && at + (ptrdiff_t)(e.first * d->dilation) < 0)
-		e.first++;
-	while (e.last > e.first &&
-	       at + (ptrdiff_t)((e.last - 1) * d->dilation) >= (ptrdiff_t)d->in_width)
-		e.last--;
-	return e;
+	return whole ? load(p) : load_n(p, n);
 }
 
-/* `flight` output pixels from w on, n channels (VEC, or fewer: then !whole) from c on; all have the
- * same taps. stride and taps are 0 where they are not known to the compiler. */
-INLINE void pixels(const struct depthwise *d, const int flight, const size_t stride,
-		   const size_t taps, const int whole, size_t w, size_t c, size_t n, struct edge e)
+INLINE void finish(const struct depthwise *d, const int flight, const int whole, struct part p,
+		   vec *sum)
 {
-	vec sum[FLIGHT];
-	ptrdiff_t start =
-	    ((ptrdiff_t)(w * d->stride) - d->pad) * (ptrdiff_t)d->x_pitch + (ptrdiff_t)c;
-	size_t hop = taps ? d->x_pitch : d->dilation * d->x_pitch;
-	size_t step = (stride ? stride : d->stride) * d->x_pitch;
-	size_t first = taps ? 0 : e.first, last = taps ? taps : e.last;
+	float *y = d->y + p.w * d->y_pitch + p.c;
+	const float *r = d->residual ? d->residual + p.w * d->r_pitch + p.c : NULL;
 
-#pragma GCC unroll 4
-	for (int f = 0; f < flight; f++)
-		sum[f] = whole ? load(d->bias + c) : load_n(d->bias + c, n);
-	for (size_t l = 0; l < d->lines; l++) {
-		const float *x = d->line[l] + start, *k = d->weight[l] + c;
-#pragma GCC unroll 7
-		for (size_t t = first; t < last; t++) {
-			const float *p = k + t * d->channels;
-			vec weight = whole ? load(p) : load_n(p, n);
-#pragma GCC unroll 4
-			for (int f = 0; f < flight; f++) {
-				p = x + t * hop + (size_t)f * step;
-				sum[f] += (whole ? load(p) : load_n(p, n)) * weight;
-			}
-		}
-	}
-	if (d->residual) {
-		const float *r = d->residual + w * d->r_pitch + c;
-#pragma GCC unroll 4
+	if (r) {
+#pragma GCC unroll 8
 		for (int f = 0; f < flight; f++, r += d->r_pitch)
-			sum[f] += whole ? load(r) : load_n(r, n);
+			sum[f] += take(r, whole, p.n);
 	}
 	activate_quick(d->epilogue, sum, flight);
-#pragma GCC unroll 4
-	for (int f = 0; f < flight; f++) {
-		float *y = d->y + (w + (size_t)f) * d->y_pitch + c;
+#pragma GCC unroll 8
+	for (int f = 0; f < flight; f++, y += d->y_pitch) {
 		if (whole)
 			store(y, sum[f]);
 		else
-			store_n(y, sum[f], n);
+			store_n(y, sum[f], p.n);
 	}
 }
 
-/* All channels of `flight` pixels; the last ones may not fill a vector. */
-INLINE void channels(const struct depthwise *d, const int flight, const size_t stride,
-		     const size_t taps, size_t w, struct edge e)
+/* Kernel width and stride are known to the compiler, dilation is 1. Without `edge` all lies inside. */
+INLINE void pixels(const struct depthwise *d, const int flight, const int stride, const int wide,
+		   const int edge, const int whole, struct part p)
 {
-	size_t c = 0;
+	vec sum[FLIGHT], weight[WIDE];
+	ptrdiff_t first = (ptrdiff_t)(p.w * (size_t)stride) - d->pad;
 
-	for (; c + VEC <= d->channels; c += VEC)
-		pixels(d, flight, stride, taps, 1, w, c, VEC, e);
-	if (c < d->channels)
-		pixels(d, flight, stride, taps, 0, w, c, d->channels - c, e);
+#pragma GCC unroll 8
+	for (int f = 0; f < flight; f++)
+		sum[f] = take(d->bias + p.c, whole, p.n);
+	for (size_t l = 0; l < d->lines; l++) {
+		const float *x = d->line[l] + p.c, *k = d->weight[l] + p.c;
+#pragma GCC unroll 7
+		for (int t = 0; t < wide; t++)
+			weight[t] = take(k + (size_t)t * d->channels, whole, p.n);
+#pragma GCC unroll 24
+		for (int i = 0; i < (flight - 1) * stride + wide; i++) {
+			if (edge && (size_t)(first + i) >= d->in_width) /* negative ones wrap */
+				continue;
+			vec v = take(x + (first + i) * (ptrdiff_t)d->x_pitch, whole, p.n);
+#pragma GCC unroll 7
+			for (int t = 0; t < wide; t++)
+				if (i >= t && (i - t) % stride == 0 && (i - t) / stride < flight)
+					sum[(i - t) / stride] += v * weight[t];
+		}
+	}
+	finish(d, flight, whole, p, sum);
 }
 
-/* The common windows, whole, are known to the compiler: neighbours share what they load then. */
-static void flight_of(const struct depthwise *d, size_t w, struct edge e)
+/* Any window, one pixel. */
+INLINE void pixel(const struct depthwise *d, const int whole, struct part p)
 {
-	size_t kind = d->dilation == 1 && d->stride < 3 ? d->kernel_width * 2 + d->stride : 0;
+	ptrdiff_t first = (ptrdiff_t)(p.w * d->stride) - d->pad;
+	vec sum = take(d->bias + p.c, whole, p.n);
 
-	switch (kind) {
-	case 3 * 2 + 1:
-		channels(d, FLIGHT, 1, 3, w, e);
-		break;
-	case 3 * 2 + 2:
-		channels(d, FLIGHT, 2, 3, w, e);
-		break;
-	case 5 * 2 + 1:
-		channels(d, FLIGHT, 1, 5, w, e);
-		break;
-	case 5 * 2 + 2:
-		channels(d, FLIGHT, 2, 5, w, e);
-		break;
-	case 7 * 2 + 1:
-		channels(d, FLIGHT, 1, 7, w, e);
-		break;
-	default:
-		channels(d, FLIGHT, 0, 0, w, e);
+	for (size_t l = 0; l < d->lines; l++) {
+		const float *x = d->line[l] + p.c, *k = d->weight[l] + p.c;
+		for (size_t t = 0; t < d->kernel_width; t++, k += d->channels) {
+			ptrdiff_t i = first + (ptrdiff_t)(t * d->dilation);
+			if ((size_t)i < d->in_width)
+				sum += take(x + i * (ptrdiff_t)d->x_pitch, whole, p.n) *
+				       take(k, whole, p.n);
+		}
+	}
+	finish(d, 1, whole, p, &sum);
+}
+
+/* All channels of a flight; the last ones may not fill a vector. */
+INLINE void channels(const struct depthwise *d, const int flight, const int stride, const int wide,
+		     const int edge, size_t w)
+{
+	struct part p = { w, 0, VEC };
+
+	for (; p.c + VEC <= d->channels; p.c += VEC)
+		pixels(d, flight, stride, wide, edge, 1, p);
+	p.n = d->channels - p.c;
+	if (p.n)
+		pixels(d, flight, stride, wide, 1, 0, p);
+}
+
+INLINE void flights(const struct depthwise *d, const int flight, const int stride, const int wide)
+{
+	for (size_t w = 0; w < d->width; w += (size_t)flight) {
+		if (w + (size_t)flight > d->width)
+			w = d->width - (size_t)flight;
+		size_t end = (w + (size_t)flight - 1) * (size_t)stride + (size_t)wide;
+		if ((ptrdiff_t)(w * (size_t)stride) < d->pad ||
+		    (ptrdiff_t)end - d->pad > (ptrdiff_t)d->in_width)
+			channels(d, flight, stride, wide, 1, w);
+		else
+			channels(d, flight, stride, wide, 0, w);
+		activate_rows(d->epilogue, d->y + w * d->y_pitch, d->y_pitch, (size_t)flight,
+			      d->channels);
 	}
 }
+
+static void any(const struct depthwise *d)
+{
+	for (size_t w = 0; w < d->width; w++) {
+		struct part p = { w, 0, VEC };
+
+		for (; p.c + VEC <= d->channels; p.c += VEC)
+			pixel(d, 1, p);
+		p.n = d->channels - p.c;
+		if (p.n)
+			pixel(d, 0, p);
+	}
+	activate_rows(d->epilogue, d->y, d->y_pitch, d->width, d->channels);
+}
+
+/* As many pixels at a time as part the row evenly, if there are such. */
+INLINE void row(const struct depthwise *d, const int stride, const int wide)
+{
+	if (d->width % 8 == 0 || (d->width > 8 && d->width % 7 != 0))
+		flights(d, 8, stride, wide);
+	else if (d->width % 7 == 0)
+		flights(d, 7, stride, wide);
+	else if (d->width >= 4)
+		flights(d, 4, stride, wide);
+	else
+		any(d);
+}
+
+#define ROW(wide, stride)                                            \
+	static void row_##wide##_##stride(const struct depthwise *d) \
+	{                                                            \
+		row(d, stride, wide);                                \
+	}
+ROW(3, 1)
+ROW(3, 2)
+ROW(5, 1)
+ROW(5, 2)
+ROW(7, 1)
 
 static void run(const struct depthwise *d)
 {
-	size_t w = 0, reach = (d->kernel_width - 1) * d->dilation;
-
-	while (w < d->width) {
-		struct edge e = inside(d, w);
-		ptrdiff_t end = (ptrdiff_t)((w + FLIGHT - 1) * d->stride + reach) - d->pad;
-		if (e.first == 0 && e.last == d->kernel_width && w + FLIGHT <= d->width &&
-		    end < (ptrdiff_t)d->in_width) {
-			flight_of(d, w, e);
-			w += FLIGHT;
-		} else {
-			channels(d, 1, 0, 0, w, e);
-			w++;
-		}
+	switch (d->dilation == 1 && d->stride < 10 ? d->kernel_width * 10 + d->stride : 0) {
+	case 31:
+		row_3_1(d);
+		break;
+	case 32:
+		row_3_2(d);
+		break;
+	case 51:
+		row_5_1(d);
+		break;
+	case 52:
+		row_5_2(d);
+		break;
+	case 71:
+		row_7_1(d);
+		break;
+	default:
+		any(d);
 	}
-	activate_rows(d->epilogue, d->y, d->y_pitch, d->width, d->channels);
 }
 
 void (*const ISA_NAME(depthwise))(const struct depthwise *) = run;
