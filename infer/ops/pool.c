@@ -35,6 +35,7 @@ struct job {
 	const struct pool *p;
 	struct place x, y;
 	int64_t channels;
+	bool rows;
 	void (*pixel)(const struct job *j, int64_t b, const int64_t *o, const int64_t *low,
 		      const int64_t *high);
 };
@@ -257,6 +258,38 @@ static void mean_last(const struct job *j, int64_t b, const int64_t *o, const in
 	pool_mean(&p);
 }
 
+/* Windows three pixels wide have a kernel for whole rows. */
+static bool has_rows(const struct node *n, const struct pool *p)
+{
+	const struct window *w = &p->w;
+
+	return p->kind == MAX && !node_out(n, 1) && w->in[0] == 1 && w->kernel[0] == 1 &&
+	       w->kernel[2] == 3 && w->dilation[2] == 1 && w->stride[2] <= 2;
+}
+
+static void max_rows(const struct job *j, int64_t b, const int64_t *o, const int64_t *low,
+		     const int64_t *high)
+{
+	const struct window *w = &j->p->w;
+	const int64_t left[3] = { o[0], o[1], 0 };
+	struct pool_row p = {
+		.x = (const float *)j->n->in[0]->data + b * j->x.batch +
+		     tap_offset(j, left, 0, low[1], 0) + w->before[2] * j->x.at[2],
+		.lines = (size_t)(high[1] - low[1]),
+		.line_step = (ptrdiff_t)(w->dilation[1] * j->x.at[1]),
+		.width = (size_t)w->out[2],
+		.in_width = (size_t)w->in[2],
+		.stride = (size_t)w->stride[2],
+		.pad = (ptrdiff_t)w->before[2],
+		.x_pitch = (size_t)j->x.at[2],
+		.y_pitch = (size_t)j->y.at[2],
+		.channels = (size_t)j->channels,
+		.y = (float *)j->n->out[0]->data + y_offset(j, b, left),
+	};
+
+	pool_max_row(&p);
+}
+
 /* One row of outputs. */
 static void task(void *context, size_t i, int lane)
 {
@@ -268,6 +301,10 @@ static void task(void *context, size_t i, int lane)
 	(void)lane;
 	window_taps(w, 0, o[0], &low[0], &high[0]);
 	window_taps(w, 1, o[1], &low[1], &high[1]);
+	if (j->rows && high[1] > low[1]) {
+		max_rows(j, b, o, low, high);
+		return;
+	}
 	for (o[2] = 0; o[2] < w->out[2]; o[2]++) {
 		window_taps(w, 2, o[2], &low[2], &high[2]);
 		if (j->n->out[0])
@@ -288,6 +325,7 @@ static void run(const struct node *n)
 	bool last = x->dtype == DTYPE_F32 && channels_last;
 
 	j.channels = x->dim[1];
+	j.rows = last && has_rows(n, p);
 	if (p->kind == AVERAGE)
 		j.pixel = last ? mean_last : average;
 	else if (p->kind == LP)

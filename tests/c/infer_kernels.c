@@ -11,6 +11,7 @@
 
 #include "infer/kernels/conv.h"
 #include "infer/kernels/gemm.h"
+#include "infer/kernels/pool.h"
 #include "infer/tensor.h"
 
 static uint32_t seed = 1;
@@ -254,6 +255,58 @@ static double try_gemm(bool *same, struct crew *crew)
 	return worst;
 }
 
+static float larger(float best, float v)
+{
+	return v > best || isnan(v) ? v : best;
+}
+
+/* A row of MaxPool with windows three wide, some values not numbers, against plain loops. */
+static bool try_pool_with(void (*pool)(const struct pool_row *), const struct pool_row *shape)
+{
+	struct pool_row p = *shape;
+	float *y = floats(p.width * p.y_pitch);
+	bool same = true;
+
+	p.y = y;
+	pool(&p);
+	for (size_t w = 0; w < p.width; w++)
+		for (size_t c = 0; c < p.channels; c++) {
+			float best = -INFINITY, found = y[w * p.y_pitch + c];
+			for (size_t l = 0; l < p.lines; l++)
+				for (ptrdiff_t t = 0; t < 3; t++) {
+					size_t i = (size_t)((ptrdiff_t)(w * p.stride) + t - p.pad);
+					const float *x = p.x + (ptrdiff_t)l * p.line_step + c;
+					if (i < p.in_width)
+						best = larger(best, x[i * p.x_pitch]);
+				}
+			same &= found == best || (isnan(found) && isnan(best));
+		}
+	free(y);
+	return same;
+}
+
+static bool try_pool(void)
+{
+	struct pool_row p = { .lines = 1 + random_below(3),
+			      .in_width = 3 + random_below(20),
+			      .stride = 1 + random_below(2),
+			      .pad = (ptrdiff_t)random_below(3),
+			      .channels = 1 + random_below(150) };
+	bool same;
+
+	p.width = (p.in_width + (size_t)p.pad + random_below(2) - 3) / p.stride + 1;
+	p.x_pitch = p.channels + random_below(3);
+	p.y_pitch = p.channels + random_below(3);
+	p.line_step = (ptrdiff_t)(p.in_width * p.x_pitch);
+	float *x = floats(p.lines * p.in_width * p.x_pitch);
+	for (size_t i = 0; i < p.lines * p.in_width * p.x_pitch; i++)
+		x[i] = random_below(50) ? x[i] : NAN;
+	p.x = x;
+	same = try_pool_with(pool_max_row__base, &p) && try_pool_with(pool_max_row, &p);
+	free(x);
+	return same;
+}
+
 static void bench_layer(const char *name, enum kernel_set set, size_t side, size_t c, size_t k,
 			size_t kernel, size_t groups)
 {
@@ -319,7 +372,7 @@ static int bench(void)
 int main(int argc, char **argv)
 {
 	struct crew *crew = crew_new(3);
-	bool same = true;
+	bool same = true, pools = true;
 	double conv = 0, gemm = 0;
 
 	if (argc > 1 && strcmp(argv[1], "bench") == 0)
@@ -336,12 +389,14 @@ int main(int argc, char **argv)
 		double d = try_gemm(&same, crew);
 		gemm = d <= gemm ? gemm : d;
 	}
+	for (int i = 0; i < 200; i++)
+		pools &= try_pool();
 	crew_free(&crew);
 	/* f32 rounding of sums of n terms in [-1, 1] grows with sqrt(n); Winograd's F(4x4) has the largest
 	 * factor before it: its transforms multiply by up to 8 and subtract again. */
-	bool good = conv < 3e-5 && gemm < 1e-5 && same;
-	printf(
-	    "worst error over sqrt(terms): conv %.2g, gemm %.2g; bytes %s in any batch and crew\n",
-	    conv, gemm, same ? "equal" : "DIFFER");
+	bool good = conv < 3e-5 && gemm < 1e-5 && same && pools;
+	printf("worst error over sqrt(terms): conv %.2g, gemm %.2g; bytes %s in any batch and "
+	       "crew; pools %s\n",
+	       conv, gemm, same ? "equal" : "DIFFER", pools ? "agree" : "DIFFER");
 	return good ? 0 : 1;
 }
