@@ -112,6 +112,18 @@ static bool free_transpose(struct graph *g, struct node *n)
 	return true;
 }
 
+/* In which layout n wants in[i], if `layout` is that of its other pictures. */
+static enum layout wanted(const struct node *n, int i, int rank, enum layout layout)
+{
+	const struct tensor *t = n->in[i];
+	bool joins = n->op->layout == OP_FOLLOW ? t->rank == rank
+						: i == 0 || (n->residual && i == n->residual);
+
+	if (i == 0 && n->planes && t->layout == LAYOUT_PLAIN && !t->other)
+		return LAYOUT_PLAIN;
+	return joins ? layout : LAYOUT_PLAIN;
+}
+
 static int place(struct graph *g, struct node *n, struct err *e)
 {
 	int rank = node_out(n, 0) ? n->out[0]->rank : 0;
@@ -123,13 +135,9 @@ static int place(struct graph *g, struct node *n, struct err *e)
 	else if (n->op->layout == OP_FOLLOW && rank >= 3 && rank <= 5)
 		layout = vote(n, rank);
 	for (int i = 0; i < n->in_count; i++) {
-		bool joins = n->op->layout == OP_FOLLOW
-				 ? n->in[i] && n->in[i]->rank == rank
-				 : i == 0 || (n->residual && i == n->residual);
-
 		if (!n->in[i])
 			continue;
-		n->in[i] = held_as(g, n, n->in[i], joins ? layout : LAYOUT_PLAIN, e);
+		n->in[i] = held_as(g, n, n->in[i], wanted(n, i, rank, layout), e);
 		if (!n->in[i])
 			return -1;
 	}

@@ -105,6 +105,7 @@ struct node {
 	void *work;         /* workspace, only while running, TENSOR_ALIGN aligned, not cleared */
 	uint32_t unread;    /* bit i: run() does not read in[i] */
 	const char *kernel; /* which one was chosen: for --explain */
+	bool planes;        /* OP_LAST: in[0] may be row-major all the same, which saves a copy */
 	double flops;       /* multiplications and additions, for --explain and --bench; may be 0 */
 
 	/* what follows belongs to graph.c and plan.c */

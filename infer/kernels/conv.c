@@ -4,9 +4,9 @@
 #include "infer/tensor.h" /* TENSOR_ALIGN */
 
 /* First that fits wins. By shape and by set only: never by time, never by batch. */
-static const struct conv_kernel *const table[] = {
-	&conv_depthwise, &conv_grouped, &conv_winograd, &conv_igemm, &conv_blis, &conv_reference
-};
+static const struct conv_kernel *const table[] = { &conv_planar,   &conv_depthwise, &conv_grouped,
+						   &conv_winograd, &conv_igemm,     &conv_blis,
+						   &conv_reference };
 
 void conv_choose(struct conv *c, enum kernel_set set, int lanes)
 {

@@ -17,6 +17,7 @@ struct conv {
 	size_t x_pitch, y_pitch, r_pitch; /* elements from pixel to pixel: c, k, k without gaps */
 	struct epilogue epilogue;
 	bool bias, residual;
+	bool planar; /* x is n, c, h, w: only in KERNELS_NATIVE, if conv_takes_planes */
 	/* set by conv_choose */
 	const struct conv_kernel *kernel_used;
 	size_t packed_bytes; /* conv_pack's memory, TENSOR_ALIGN aligned */
@@ -24,6 +25,9 @@ struct conv {
 	/* set by conv_pack */
 	const void *packed;
 };
+
+/* Is there a kernel for this shape that reads row-major pictures as they are? */
+bool conv_takes_planes(const struct conv *c);
 
 /* Choose a kernel by shape and set (never by n), and say what memory it takes. */
 void conv_choose(struct conv *c, enum kernel_set set, int lanes);

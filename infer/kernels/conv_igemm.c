@@ -28,10 +28,13 @@ static size_t panels_of(size_t columns)
 	return (columns + cols - 1) / cols;
 }
 
-/* Panels as igemm.h has them, from w(k, i), i over taps and depth. */
-static float *pack_panels(float *out, size_t columns, size_t sums, const float *bias,
-			  const float *w, ptrdiff_t k_stride,
-			  ptrdiff_t (*at)(const void *context, size_t i), const void *context)
+size_t igemm_panel_floats(size_t columns, size_t sums)
+{
+	return panels_of(columns) * igemm_best()->cols * (1 + sums);
+}
+
+void igemm_pack_panels(float *out, size_t columns, size_t sums, const float *bias, const float *w,
+		       ptrdiff_t column_step, size_t taps, size_t depth, ptrdiff_t step)
 {
 	size_t cols = igemm_best()->cols;
 
@@ -42,12 +45,11 @@ static float *pack_panels(float *out, size_t columns, size_t sums, const float *
 			memcpy(out, bias + first, n * sizeof *out);
 		out += cols;
 		for (size_t i = 0; i < sums; i++, out += cols) {
-			const float *from = w + at(context, i);
+			const float *from = w + (ptrdiff_t)(i % depth * taps + i / depth) * step;
 			for (size_t j = 0; j < n; j++)
-				out[j] = from[(ptrdiff_t)(first + j) * k_stride];
+				out[j] = from[(ptrdiff_t)(first + j) * column_step];
 		}
 	}
-	return out;
 }
 
 /* --- Conv: zeros, then per group its panels ---------------------------------------------------- */
@@ -61,8 +63,7 @@ static size_t conv_zeros(const struct conv *c)
 
 static size_t group_floats(const struct conv *c)
 {
-	return panels_of(c->k / c->groups) * igemm_best()->cols *
-	       (1 + conv_taps(c) * (c->c / c->groups));
+	return igemm_panel_floats(c->k / c->groups, conv_taps(c) * (c->c / c->groups));
 }
 
 /* Taps as the matrix product sees them, pointers to them, and copies where windows hang over. */
@@ -89,15 +90,6 @@ static void conv_measure(struct conv *c, int lanes)
 	c->work_bytes = (size_t)lanes * lane_bytes(c);
 }
 
-/* ONNX has the weights as k, channel, tap; panels want tap, channel. */
-static ptrdiff_t conv_weight_at(const void *context, size_t i)
-{
-	const struct conv *c = context;
-	size_t depth = c->c / c->groups;
-
-	return (ptrdiff_t)(i % depth * conv_taps(c) + i / depth);
-}
-
 static void conv_pack_igemm(const struct conv *c, const float *weights, const float *bias,
 			    void *packed)
 {
@@ -106,9 +98,9 @@ static void conv_pack_igemm(const struct conv *c, const float *weights, const fl
 
 	memset(out, 0, conv_zeros(c) * sizeof *out);
 	out += conv_zeros(c);
-	for (size_t g = 0; g < c->groups; g++)
-		out = pack_panels(out, k, sums, bias ? bias + g * k : NULL, weights + g * k * sums,
-				  (ptrdiff_t)sums, conv_weight_at, c);
+	for (size_t g = 0; g < c->groups; g++, out += group_floats(c))
+		igemm_pack_panels(out, k, sums, bias ? bias + g * k : NULL, weights + g * k * sums,
+				  (ptrdiff_t)sums, conv_taps(c), c->c / c->groups, 1);
 }
 
 struct conv_job {
@@ -198,15 +190,10 @@ static void gemm_measure(struct gemm *g, int lanes)
 	g->work_bytes = 0;
 }
 
-static ptrdiff_t gemm_weight_at(const void *context, size_t i)
-{
-	return (ptrdiff_t)i * *(const ptrdiff_t *)context;
-}
-
 static void gemm_pack_igemm(const struct gemm *g, const float *w, ptrdiff_t k_stride,
 			    ptrdiff_t n_stride, const float *bias, void *packed)
 {
-	pack_panels(packed, g->n, g->k, bias, w, n_stride, gemm_weight_at, &k_stride);
+	igemm_pack_panels(packed, g->n, g->k, bias, w, n_stride, 1, g->k, k_stride);
 }
 
 static void gemm_task(void *context, size_t task, int lane)

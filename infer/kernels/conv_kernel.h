@@ -3,6 +3,7 @@
 #define INFER_KERNELS_CONV_KERNEL_H
 
 #include "infer/kernels/conv.h"
+#include "infer/kernels/igemm.h"
 
 struct conv_kernel {
 	const char *name;
@@ -17,7 +18,7 @@ struct conv_kernel {
 };
 
 extern const struct conv_kernel conv_reference, conv_blis, conv_igemm, conv_depthwise, conv_grouped,
-    conv_winograd;
+    conv_planar, conv_winograd;
 
 /* Taps of the kernel window, and pixels of one output picture. */
 size_t conv_taps(const struct conv *c);

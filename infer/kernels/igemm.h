@@ -33,4 +33,10 @@ extern const struct igemm_isa igemm__base, igemm__avx2, igemm__avx512;
 
 const struct igemm_isa *igemm_best(void);
 
+/* Floats of the panels of so many columns; and the panels made from weights: that of sum i = tap * depth +
+ * channel lies, from column to column column_step apart, at (channel * taps + tap) * step. */
+size_t igemm_panel_floats(size_t columns, size_t sums);
+void igemm_pack_panels(float *out, size_t columns, size_t sums, const float *bias, const float *w,
+		       ptrdiff_t column_step, size_t taps, size_t depth, ptrdiff_t step);
+
 #endif

@@ -1,0 +1,100 @@
+/* A tile of a matrix product: at most ROWS pixels by 2 vectors of columns in registers, and what is done
+ * to it when it is summed up. Half a vector of columns is summed as such where the processor has
+ * vectors of 512 bits: it takes half the time there. */
+#ifndef INFER_KERNELS_ISA_TILE_H
+#define INFER_KERNELS_ISA_TILE_H
+
+#include "infer/kernels/igemm.h"
+
+#include "infer/kernels/isa/isa.h"
+#include "infer/kernels/isa/smooth.h"
+
+#if VEC == 16
+#define ROWS 8
+#elif VEC == 8
+#define ROWS 6
+#else
+#define ROWS 4
+#endif
+#define COLS (2 * VEC)
+#define HALF (VEC == 16 ? VEC / 2 : 0)
+
+typedef float half __attribute__((vector_size(VEC * 2), aligned(4), may_alias));
+
+INLINE half load_half(const float *p)
+{
+	return *(const half *)p;
+}
+
+INLINE vec widen(half v)
+{
+	vec all = { 0 };
+
+	memcpy(&all, &v, sizeof v);
+	return all;
+}
+
+/* Where a tile lies: its panel, first pixel, first column, and how many columns are valid. */
+struct spot {
+	const float *panel;
+	size_t i, column, n;
+};
+
+/* How a panel of n columns is summed: 0 two vectors, 1 one and a half, 2 one, 3 a half. */
+INLINE size_t kind_of(size_t n)
+{
+	return n > VEC + HALF ? 0 : n > VEC ? HALF ? 1 : 0 : n > HALF ? 2 : 3;
+}
+
+/* Add bias and residual, activate, and store: sum[pixel * vectors + vector]. */
+INLINE void finish(const struct igemm *g, const struct spot *s, const int rows, const int vectors,
+		   vec *sum)
+{
+	float *y = g->y + s->i * g->y_pitch + s->column;
+	const float *r = g->residual ? g->residual + s->i * g->r_pitch + s->column : NULL;
+	const int end = vectors - 1;
+	size_t last = s->n - (size_t)end * VEC;
+
+#pragma GCC unroll 16
+	for (int i = 0; i < rows * vectors; i++)
+		sum[i] += load(s->panel + i % vectors * VEC);
+	if (r) {
+#pragma GCC unroll 16
+		for (int i = 0; i < rows; i++, r += g->r_pitch) {
+			if (end)
+				sum[i * vectors] += load(r);
+			sum[i * vectors + end] += load_n(r + end * VEC, last);
+		}
+	}
+	activate_quick(g->epilogue, sum, rows * vectors);
+#pragma GCC unroll 16
+	for (int i = 0; i < rows; i++, y += g->y_pitch) {
+		if (end)
+			store(y, sum[i * vectors]);
+		if (last < VEC)
+			store_n(y + end * VEC, sum[i * vectors + end], last);
+		else
+			store(y + end * VEC, sum[i * vectors + end]);
+	}
+}
+
+/* What the tile will read and write when it is summed up: it may come from far. */
+INLINE void expect(const struct igemm *g, const struct spot *s, const int rows, const int vectors)
+{
+	const float *y = g->y + s->i * g->y_pitch + s->column;
+	const float *r = g->residual ? g->residual + s->i * g->r_pitch + s->column : y;
+
+#pragma GCC unroll 16
+	for (int i = 0; i < rows; i++, y += g->y_pitch, r += g->r_pitch) {
+		__builtin_prefetch(y, 1);
+		if (vectors > 1)
+			__builtin_prefetch(y + VEC, 1);
+		if (!g->residual)
+			continue;
+		__builtin_prefetch(r);
+		if (vectors > 1)
+			__builtin_prefetch(r + VEC);
+	}
+}
+
+#endif
