@@ -1,16 +1,23 @@
-/* A bump allocator: blocks of 64 kB for small things, one of its own for each large one. */
+/* A bump allocator: blocks that grow with what has been taken. Large ones are mapped, so that what is
+ * never touched costs nothing, and in huge pages where the system has them: packed weights are
+ * written once and then read again and again. */
 #include "infer/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define BLOCK_BYTES ((size_t)64 << 10)
-#define LARGE_BYTES (BLOCK_BYTES / 4)
+#define BLOCK_MOST ((size_t)32 << 20)
+#define MAPPED_LEAST ((size_t)1 << 20)
+#define HUGE_PAGE ((size_t)2 << 20)
 
 struct block {
 	struct block *next;
-	size_t used;
+	size_t used, room;
+	bool mapped;
 	_Alignas(64) unsigned char bytes[];
 };
 
@@ -36,21 +43,55 @@ void arena_free(struct arena **a)
 		struct block *b = (*a)->blocks;
 
 		(*a)->blocks = b->next;
-		free(b);
+		if (b->mapped)
+			munmap(b, sizeof *b + b->room);
+		else
+			free(b);
 	}
 	free(*a);
 	*a = NULL;
 }
 
+void memory_huge(void *p, size_t bytes)
+{
+	uintptr_t first = ((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+	uintptr_t end = ((uintptr_t)p + bytes) & ~(uintptr_t)(HUGE_PAGE - 1);
+
+	if (first < end)
+		madvise((void *)first, end - first, MADV_HUGEPAGE);
+}
+
+/* Zeroed memory that begins where a huge page does. */
+static void *map(size_t bytes)
+{
+	unsigned char *p = mmap(NULL, bytes + HUGE_PAGE, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t before;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	before = -(uintptr_t)p & (HUGE_PAGE - 1);
+	if (before)
+		munmap(p, before);
+	munmap(p + before + bytes, HUGE_PAGE - before);
+	memory_huge(p + before, bytes);
+	return p + before;
+}
+
 static struct block *block_new(size_t bytes)
 {
-	struct block *b = NULL;
-	size_t whole = (sizeof *b + bytes + 63) & ~(size_t)63;
+	size_t page = 4096, whole = (sizeof(struct block) + bytes + page - 1) & ~(page - 1);
+	struct block *b;
 
-	/* Large blocks come from mmap, zeroed; only the pages that are touched cost memory. */
-	b = aligned_alloc(64, whole);
-	if (b)
+	if (whole < bytes)
+		return NULL;
+	b = whole >= MAPPED_LEAST ? map(whole) : aligned_alloc(64, whole);
+	if (!b)
+		return NULL;
+	if (whole < MAPPED_LEAST)
 		memset(b, 0, whole);
+	b->mapped = whole >= MAPPED_LEAST;
+	b->room = whole - sizeof *b;
 	return b;
 }
 
@@ -81,6 +122,26 @@ size_t arena_used(const struct arena *a)
 	return a->used;
 }
 
+/* What does not fit gets a block; the one that has more room left stays in use. */
+static struct block *block_for(struct arena *a, size_t bytes)
+{
+	size_t size = a->used / 4;
+	struct block *b, *old = a->blocks;
+
+	size = size < BLOCK_BYTES ? BLOCK_BYTES : size > BLOCK_MOST ? BLOCK_MOST : size;
+	b = block_new(bytes > size ? bytes : size);
+	if (!b)
+		return NULL;
+	if (old && old->room - old->used > b->room - bytes) {
+		b->next = old->next;
+		old->next = b;
+	} else {
+		b->next = old;
+		a->blocks = b;
+	}
+	return b;
+}
+
 void *arena_take(struct arena *a, size_t bytes, struct err *e)
 {
 	size_t align = bytes >= 64 ? 64 : 16;
@@ -92,27 +153,16 @@ void *arena_take(struct arena *a, size_t bytes, struct err *e)
 	if (arena_charge(a, bytes, e) < 0)
 		return NULL;
 	at = b ? (b->used + align - 1) & ~(align - 1) : 0;
-	if (b && bytes < LARGE_BYTES && at + bytes <= BLOCK_BYTES) {
-		b->used = at + bytes;
-		return b->bytes + at;
+	if (!b || at > b->room || bytes > b->room - at) {
+		b = block_for(a, bytes);
+		at = 0;
 	}
-	b = block_new(bytes < LARGE_BYTES ? BLOCK_BYTES : bytes);
 	if (!b) {
 		err_code(e, EX_OSERR, "memory is short");
 		return NULL;
 	}
-	b->used = bytes;
-	if (bytes >= LARGE_BYTES && a->blocks) { /* keep the small one in use */
-		b->used = BLOCK_BYTES;
-		b->next = a->blocks->next;
-		a->blocks->next = b;
-	} else {
-		if (bytes >= LARGE_BYTES)
-			b->used = BLOCK_BYTES;
-		b->next = a->blocks;
-		a->blocks = b;
-	}
-	return b->bytes;
+	b->used = at + bytes;
+	return b->bytes + at;
 }
 
 void *arena_array(struct arena *a, size_t count, size_t each, struct err *e)

@@ -28,4 +28,7 @@ void arena_allow(struct arena *a, size_t more);
 
 size_t arena_used(const struct arena *a);
 
+/* Ask for huge pages for what lies here, before it is touched: fewer faults, fewer misses. */
+void memory_huge(void *p, size_t bytes);
+
 #endif

@@ -186,6 +186,7 @@ int graph_fill(struct graph *g, struct tensor *t, struct err *e)
 	values = aligned_alloc(TENSOR_ALIGN, room(t));
 	if (!values)
 		return err_code(e, EX_OSERR, "memory is short");
+	memory_huge(values, room(t));
 	memset(values + own, 0, room(t) - own);
 	t->data = values;
 	t->owned = true;

@@ -1,4 +1,5 @@
 /* infer: a frame with a network's input goes in, the same frame with its scores goes out. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -257,8 +258,13 @@ static int open_model(struct stage *s, const struct model_options *options, stru
 	return 0;
 }
 
+/* Large pieces are mapped, always: weights that have been packed go back to the system, and not into
+ * holes of the heap. (Left alone, malloc stops mapping pieces like those that were freed.) */
+#define MAPPED_LEAST (1 << 20)
+
 int main(int argc, char **argv)
 {
+	mallopt(M_MMAP_THRESHOLD, MAPPED_LEAST);
 	spec.pushes = !asks_to_quantize(argv); /* it keeps what comes */
 	struct stage *stage = stage_open(&spec, argc, argv);
 	struct model_options options = { .threads = (int)o.threads };

@@ -295,6 +295,7 @@ int graph_plan(struct graph *g, struct err *e)
 	if (!g->memory)
 		return err_code(e, EX_OSERR, "memory is short: %zu MB",
 				(g->memory_bytes + g->work_bytes) >> 20);
+	memory_huge(g->memory, g->memory_bytes + g->work_bytes);
 	point(g);
 	return 0;
 }

@@ -92,46 +92,33 @@ static void measure(struct conv *c, int lanes)
 	c->work_bytes = (size_t)lanes * lane_floats(c) * sizeof(float);
 }
 
-/* G g Gᵀ for one 3x3 window. */
-static void transform_weights(size_t m, const float *g, double *out)
-{
-	static const double g2[4][3] = {
-		{ 1, 0, 0 }, { 0.5, 0.5, 0.5 }, { 0.5, -0.5, 0.5 }, { 0, 0, 1 }
-	};
-	static const double g4[6][3] = { { 1.0 / 4, 0, 0 },
-					 { -1.0 / 6, -1.0 / 6, -1.0 / 6 },
-					 { -1.0 / 6, 1.0 / 6, -1.0 / 6 },
-					 { 1.0 / 24, 1.0 / 12, 1.0 / 6 },
-					 { 1.0 / 24, -1.0 / 12, 1.0 / 6 },
-					 { 0, 0, 1 } };
-	const double(*t)[3] = m == 2 ? g2 : g4;
-	double half[WINOGRAD_SIDE_MAX][3];
-
-	for (size_t i = 0; i < m + 2; i++)
-		for (int x = 0; x < 3; x++)
-			half[i][x] = t[i][0] * g[x] + t[i][1] * g[3 + x] + t[i][2] * g[6 + x];
-	for (size_t i = 0; i < m + 2; i++)
-		for (size_t j = 0; j < m + 2; j++)
-			*out++ = half[i][0] * t[j][0] + half[i][1] * t[j][1] + half[i][2] * t[j][2];
-}
-
+/* A panel's columns at a time: their windows of one channel side by side. */
 static void pack(const struct conv *c, const float *weights, const float *bias, void *packed)
 {
 	struct sizes s = sizes_of(c);
 	size_t cols = igemm_best()->cols;
-	float *w = weights_of(c);
-	double u[WINOGRAD_SIDE_MAX * WINOGRAD_SIDE_MAX];
+	float windows[9 * WINOGRAD_COLUMNS];
 
-	memset(packed, 0, c->packed_bytes);
+	memset(packed, 0, (line_floats(c->c) + line_floats(c->k)) * sizeof(float));
 	if (bias)
 		memcpy((float *)packed + line_floats(c->c), bias, c->k * sizeof *bias);
-	for (size_t k = 0; k < c->k; k++)
+	for (size_t first = 0; first < c->k; first += cols) {
+		size_t n = c->k - first < cols ? c->k - first : cols;
+		float *at = weights_of(c) + first * (1 + c->c);
+
+		memset(windows, 0, sizeof windows);
+		for (size_t p = 0; p < s.positions; p++)
+			memset(at + p * s.panel_floats, 0, cols * sizeof *at);
 		for (size_t i = 0; i < c->c; i++) {
-			transform_weights(s.m, weights + (k * c->c + i) * 9, u);
-			float *at = w + k / cols * cols * (1 + c->c) + cols + i * cols + k % cols;
-			for (size_t p = 0; p < s.positions; p++)
-				at[p * s.panel_floats] = (float)u[p];
+			for (size_t k = 0; k < n; k++)
+				for (size_t t = 0; t < 9; t++)
+					windows[t * cols + k] =
+					    weights[((first + k) * c->c + i) * 9 + t];
+			at += cols;
+			(s.m == 2 ? best()->weights2 : best()->weights4)(windows, cols, at,
+									 s.panel_floats);
 		}
+	}
 }
 
 struct job {

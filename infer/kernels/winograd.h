@@ -31,9 +31,15 @@ struct winograd_out {
 	const struct epilogue *epilogue;
 };
 
+#define WINOGRAD_COLUMNS 32 /* of a panel, at most */
+
+/* weights: G g Gᵀ for 3x3 windows side by side, window[tap * columns + i], each position's into a row
+ * `step` apart from the next one's; in double. */
 struct winograd_isa {
 	void (*in2)(const struct winograd_in *), (*in4)(const struct winograd_in *);
 	void (*out2)(const struct winograd_out *), (*out4)(const struct winograd_out *);
+	void (*weights2)(const float *window, size_t columns, float *out, size_t step);
+	void (*weights4)(const float *window, size_t columns, float *out, size_t step);
 };
 
 extern const struct winograd_isa winograd__base, winograd__avx2, winograd__avx512;

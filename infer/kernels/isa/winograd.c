@@ -141,6 +141,63 @@ INLINE void out(const int side, const struct winograd_out *t)
 			activate_rows(t->epilogue, t->pixel[i], 0, 1, t->channels);
 }
 
+#define WIDE (VEC / 2)
+
+/* As many doubles as a vector holds. */
+typedef double wide __attribute__((vector_size(WIDE * sizeof(double))));
+
+/* G for one line: three values in, side out. */
+INLINE void weight_line(const int side, wide a, wide b, wide c, wide *out, const int step)
+{
+	wide sum = a + c;
+
+	if (side == 4) {
+		out[0] = a;
+		out[step] = (sum + b) * 0.5;
+		out[2 * step] = (sum - b) * 0.5;
+		out[3 * step] = c;
+		return;
+	}
+	wide far = a * (1.0 / 24) + c * (1.0 / 6), b12 = b * (1.0 / 12);
+	out[0] = a * 0.25;
+	out[step] = (sum + b) * (-1.0 / 6);
+	out[2 * step] = (sum - b) * (-1.0 / 6);
+	out[3 * step] = far + b12;
+	out[4 * step] = far - b12;
+	out[5 * step] = c;
+}
+
+INLINE void weights(const int side, const float *window, size_t columns, float *out, size_t step)
+{
+	for (size_t i = 0; i < columns; i += WIDE) {
+		wide g[9], half[WINOGRAD_SIDE_MAX * 3], row[WINOGRAD_SIDE_MAX];
+
+		for (size_t t = 0; t < 9; t++)
+			for (size_t k = 0; k < WIDE; k++)
+				g[t][k] = window[t * columns + i + k];
+		for (int x = 0; x < 3; x++)
+			weight_line(side, g[x], g[3 + x], g[6 + x], half + x, 3);
+		for (int y = 0; y < side; y++) {
+			const wide *h = half + 3 * y;
+			weight_line(side, h[0], h[1], h[2], row, 1);
+			for (int x = 0; x < side; x++)
+				for (size_t k = 0; k < WIDE; k++)
+					out[(size_t)(y * side + x) * step + i + k] =
+					    (float)row[x][k];
+		}
+	}
+}
+
+static void weights2(const float *window, size_t columns, float *out, size_t step)
+{
+	weights(4, window, columns, out, step);
+}
+
+static void weights4(const float *window, size_t columns, float *out, size_t step)
+{
+	weights(6, window, columns, out, step);
+}
+
 static void in2(const struct winograd_in *t)
 {
 	in(4, t);
@@ -161,4 +218,4 @@ static void out4(const struct winograd_out *t)
 	out(6, t);
 }
 
-const struct winograd_isa ISA_NAME(winograd) = { in2, in4, out2, out4 };
+const struct winograd_isa ISA_NAME(winograd) = { in2, in4, out2, out4, weights2, weights4 };
