@@ -56,6 +56,8 @@ static void explain_node(const struct node *n, int64_t spent_ns, int runs, FILE 
 		n->flops / 1e6, node_bytes(n) >> 10);
 	if (runs > 0)
 		fprintf(out, " %9.1f", (double)spent_ns / runs / 1e3);
+	if (n->gate)
+		fprintf(out, " *Gate");
 	if (n->residual)
 		fprintf(out, " +Add");
 	if (n->epilogue.act != ACT_NONE)

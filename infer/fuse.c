@@ -165,5 +165,5 @@ int graph_fuse(struct graph *g, struct err *e)
 	if (swallow_all(g, e) < 0)
 		return -1;
 	graph_sweep(g);
-	return 0;
+	return fuse_gates(g, e);
 }

@@ -43,4 +43,7 @@ int fuse_qdq(struct graph *g, struct err *e);
 /* fuse_pads.c: zeros that a Pad puts around a convolution's input. */
 int fuse_pads(struct graph *g, struct err *e);
 
+/* fuse_gates.c: pictures times one factor per channel. Last, for no other pass knows its nodes. */
+int fuse_gates(struct graph *g, struct err *e);
+
 #endif

@@ -99,6 +99,7 @@ struct node {
 
 	struct epilogue epilogue; /* set by passes if OP_EPILOGUE */
 	int residual;             /* index in in[] of what the epilogue adds, 0: nothing */
+	int gate; /* index in in[] of the factors that in[0] is multiplied by, 0: none */
 	enum kernel_set kernels;
 	struct crew *crew;
 	void *state;        /* what shape() and plan() note for run() */

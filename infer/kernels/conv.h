@@ -17,6 +17,7 @@ struct conv {
 	size_t x_pitch, y_pitch, r_pitch; /* elements from pixel to pixel: c, k, k without gaps */
 	struct epilogue epilogue;
 	bool bias, residual;
+	bool gated;  /* x is multiplied by gate first: only in KERNELS_NATIVE, if conv_takes_gate */
 	bool planar; /* x is n, c, h, w: only in KERNELS_NATIVE, if conv_takes_planes */
 	/* set by conv_choose */
 	const struct conv_kernel *kernel_used;
@@ -24,10 +25,16 @@ struct conv {
 	size_t work_bytes;   /* workspace of conv_run, for this many lanes */
 	/* set by conv_pack */
 	const void *packed;
+	/* set before conv_run, if gated: n x c factors */
+	const float *gate;
 };
 
 /* Is there a kernel for this shape that reads row-major pictures as they are? */
 bool conv_takes_planes(const struct conv *c);
+
+/* Is there a kernel for this shape that multiplies pixels by factors while it fetches them, and fetches
+ * each pixel once? */
+bool conv_takes_gate(const struct conv *c);
 
 /* Choose a kernel by shape and set (never by n), and say what memory it takes. */
 void conv_choose(struct conv *c, enum kernel_set set, int lanes);

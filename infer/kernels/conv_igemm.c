@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "infer/kernels/conv_kernel.h"
+#include "infer/kernels/gate.h"
 #include "infer/kernels/gemm_kernel.h"
 #include "infer/kernels/igemm.h"
 #include "infer/kernels/isa.h"
@@ -81,7 +82,20 @@ static size_t lane_bytes(const struct conv *c)
 {
 	size_t spare = conv_has_runs(c) ? igemm_taps(c) * BLOCK * conv_run_floats(c) : 0;
 
+	if (c->gated)
+		spare = BLOCK * c->c;
 	return pointer_bytes(c) + kernel_lines(spare * sizeof(float));
+}
+
+bool conv_takes_gate(const struct conv *c)
+{
+	struct conv_cut cut;
+
+	for (int a = 0; a < 3; a++)
+		if (c->stride[a] != 1 || c->pad[a] != 0 || c->in[a] != c->out[a])
+			return false;
+	conv_cut(c, panels_of(c->k), BLOCK, &cut);
+	return conv_taps(c) == 1 && c->groups == 1 && c->c > 4 && cut.parts == 1;
 }
 
 static void conv_measure(struct conv *c, int lanes)
@@ -117,11 +131,24 @@ static void indirection(const struct conv_job *j, size_t picture, size_t first, 
 	const struct conv *c = j->c;
 	const float *x = j->x + picture * c->in[0] * c->in[1] * c->in[2] * c->x_pitch;
 
+	float *spare = (float *)(void *)((char *)rows + pointer_bytes(c));
+
 	if (conv_has_runs(c))
-		conv_runs(c, x, first, count, c->packed,
-			  (float *)(void *)((char *)rows + pointer_bytes(c)), rows);
+		conv_runs(c, x, first, count, c->packed, spare, rows);
 	else
 		conv_rows(c, x, first, count, c->packed, rows);
+	if (!c->gated)
+		return;
+	struct gate g = { .x = rows[0],
+			  .gate = c->gate + picture * c->c,
+			  .y = spare,
+			  .pixels = count,
+			  .channels = c->c,
+			  .x_pitch = c->x_pitch,
+			  .y_pitch = c->c };
+	gate_pixels(&g);
+	for (size_t i = 0; i < count; i++)
+		rows[i] = spare + i * c->c;
 }
 
 static void conv_task(void *context, size_t task, int lane)

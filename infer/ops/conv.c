@@ -103,6 +103,7 @@ static int plan(struct node *n, struct err *e)
 	c->residual = n->residual != 0;
 	c->bias = b != NULL;
 	c->planar = n->planes && n->in[0]->layout == LAYOUT_PLAIN;
+	c->gated = n->gate != 0;
 	c->x_pitch = pitch(n->in[0]);
 	c->y_pitch = pitch(n->out[0]);
 	c->r_pitch = n->residual ? pitch(n->in[n->residual]) : 0;
@@ -124,6 +125,7 @@ static void run(const struct node *n)
 	const void *residual = n->residual ? n->in[n->residual]->data : NULL;
 	char *work = n->work;
 
+	c.gate = n->gate ? n->in[n->gate]->data : NULL;
 	if (!c.packed) {
 		conv_pack(&c, n->in[1]->data, node_in(n, 2) ? n->in[2]->data : NULL, work);
 		work += aligned(c.packed_bytes);

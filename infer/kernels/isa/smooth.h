@@ -11,54 +11,51 @@ INLINE vec vec_all(float x)
 	return (vec){ 0 } + x;
 }
 
-/* 1 / x for 2^-126 <= x < 2^126. */
-INLINE vec vec_inverse(vec x)
-{
-#if VEC == 16
-	vec y = (vec)_mm512_rcp14_ps((__m512)x);
-
-	return y * (2.0f - x * y);
-#else
-	return 1.0f / x;
-#endif
-}
-
-/* 2^t for t <= 125, and 0 far below; NaN stays NaN. 2^t = 2^n 2^r with n whole and |r| <= 1/2; the
- * polynomial's error is 9e-8. */
+/* 2^t for t <= 125, and 0 far below; NaN stays NaN. 2^t = 2^n 2^r with n a multiple of 1/16, the
+ * fraction of 2^n looked up, where there are vectors for that, else whole. */
 INLINE vec vec_exp2(vec t)
 {
 #if VEC == 16
-	vec n = (vec)_mm512_roundscale_ps((__m512)t, 0);
+	static const float sixteenths[16] = { 1.0f,          1.0442737824f, 1.0905077327f,
+					      1.1387886348f, 1.1892071150f, 1.2418578121f,
+					      1.2968395547f, 1.3542555469f, 1.4142135624f,
+					      1.4768261459f, 1.5422108254f, 1.6104903319f,
+					      1.6817928305f, 1.7562521604f, 1.8340080864f,
+					      1.9152065614f };
+	const float magic = 786432.0f; /* 1.5 2^19: what is added to it is rounded to sixteenths */
+	vec m = t + magic, n = m - magic, r = t - n;
+	vec p = (r * 0.2402265f + 0.69314718f) * r + 1.0f;
+	vec f = (vec)_mm512_permutexvar_ps((__m512i)m, (__m512)load(sixteenths));
+
+	return (vec)_mm512_scalef_ps((__m512)(f * p), (__m512)n); /* 2^floor(n) */
 #else
 	const float magic = 12582912.0f;
-	vec low = vec_least(t, vec_all(-126.0f)), whole = low + magic, n = whole - magic;
-	vec_mask k = (vec_mask)whole - (vec_mask)vec_all(magic);
-
-	t = low;
-#endif
-	vec r = t - n, p = r * 1.3264729e-3f + 9.6715135e-3f;
+	vec low = vec_least(t, vec_all(-126.0f)), m = low + magic, r = low - (m - magic);
+	vec_mask k = (vec_mask)m - (vec_mask)vec_all(magic);
+	vec p = r * 1.3264729e-3f + 9.6715135e-3f;
 
 	p = p * r + 5.5507337e-2f;
 	p = p * r + 2.4022242e-1f;
 	p = p * r + 6.9314698e-1f;
 	p = p * r + 1.0f;
-#if VEC == 16
-	return (vec)_mm512_scalef_ps((__m512)p, (__m512)n);
-#else
 	return (vec)((vec_mask)p + (k << 23));
 #endif
 }
 
+/* 1 + e^-x */
+INLINE vec vec_below(vec x)
+{
+	return vec_exp2(vec_most(x * -1.44269504f, vec_all(125.0f))) + 1.0f;
+}
+
 INLINE vec vec_sigmoid(vec x)
 {
-	vec t = vec_most(x * -1.44269504f, vec_all(125.0f));
-
-	return vec_inverse(vec_exp2(t) + 1.0f);
+	return 1.0f / vec_below(x);
 }
 
 INLINE vec vec_silu(vec x)
 {
-	return x * vec_sigmoid(x);
+	return x / vec_below(x);
 }
 
 /* x/2 (1 + erf(x / sqrt 2)), where erf(v) = v p(v^2) / q(v^2) up to 3.9, with an error of 1.5e-8. */
@@ -76,7 +73,7 @@ INLINE vec vec_gelu(vec x)
 	q = q * z + 5.0342022e-1f;
 	p = p * z + 1.1283790e+0f;
 	q = q * z + 1.0f;
-	return half * (v * p) * vec_inverse(q) + half;
+	return half * (v * p / q) + half;
 }
 
 #define SMOOTH(function)                                               \
