@@ -10,8 +10,10 @@
 #include "infer/kernels/isa.h"
 #include "infer/kernels/winograd.h"
 
-#define LARGE 13            /* rows from which F(4x4) pays */
-#define BLOCK_FLOATS 160000 /* of transformed pixels and products: they should stay in L2 */
+#define LARGE 13 /* rows from which F(4x4) pays */
+#define BLOCK 56 /* tiles for which the weights are fetched once */
+#define WEIGHTS_SMALL \
+	2500000 /* floats of weights that may as well be fetched twice, by two lanes */
 #define PIXELS_LEAST 8
 
 static const struct winograd_isa *best(void)
@@ -55,10 +57,10 @@ static struct sizes sizes_of(const struct conv *c)
 	s.tiles = s.high * s.wide;
 	s.columns = (c->k + cols - 1) / cols * cols;
 	s.panel_floats = s.columns * (1 + c->c);
-	s.block = BLOCK_FLOATS / (s.positions * (c->c + s.columns)) / 8 * 8;
-	s.block = s.block < 16 ? 16 : s.block > 48 ? 48 : s.block;
-	if (s.block > s.tiles)
-		s.block = s.tiles;
+	s.blocks = (s.tiles + BLOCK - 1) / BLOCK;
+	if (s.blocks > 1 || (s.tiles >= 24 && s.positions * s.panel_floats <= WEIGHTS_SMALL))
+		s.blocks += s.blocks % 2;
+	s.block = (s.tiles + s.blocks - 1) / s.blocks;
 	s.blocks = (s.tiles + s.block - 1) / s.block;
 	return s;
 }
