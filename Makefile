@@ -61,7 +61,7 @@ $(B)/obj/%.o: %.c
 
 # Loops over elements: gcc vectorises few of them at -O2, and none that might set errno or a floating-point
 # flag, which nobody reads. Values do not depend on it.
-$(B)/obj/infer/ops/%.o $(B)/obj/infer/kernels/%.o $(B)/obj/infer/fuse_moves.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+$(B)/obj/infer/ops/%.o $(B)/obj/infer/kernels/%.o: CFLAGS += -O3 -fno-math-errno -fno-trapping-math
 
 $(programs): $(B)/bin/%: $(B)/obj/%/main.o $(B)/lib/%.a $(B)/lib/common.a
 	$(call say,LD    $@)

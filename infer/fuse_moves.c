@@ -5,48 +5,33 @@
 
 #include <string.h>
 
-/* --- channel shuffle: y[c / g][g] = x[g][c / g] within every pixel --------------------------------- */
+#include "infer/kernels/shuffle.h"
 
-struct shuffle {
-	size_t groups;
-};
+/* --- channel shuffle: y[c / g][g] = x[g][c / g] within every pixel --------------------------------- */
 
 static int shuffle_shape(struct node *n, struct err *e)
 {
 	return node_output_like(n, 0, n->in[0], e);
 }
 
-#define SHUFFLE(type)                                                                    \
-	static void shuffle_##type(const type *x, type *y, size_t groups, size_t each)   \
-	{                                                                                \
-		if (groups == 2) /* as ShuffleNet has it: a loop that becomes vectors */ \
-			for (size_t c = 0; c < each; c++) {                              \
-				y[2 * c] = x[c];                                         \
-				y[2 * c + 1] = x[each + c];                              \
-			}                                                                \
-		else                                                                     \
-			for (size_t g = 0; g < groups; g++)                              \
-				for (size_t c = 0; c < each; c++)                        \
-					y[c * groups + g] = x[g * each + c];             \
-	}
-SHUFFLE(float)
-SHUFFLE(uint8_t)
-
-static void shuffle_run(const struct node *n)
+static int shuffle_plan(struct node *n, struct err *e)
 {
 	const struct tensor *x = n->in[0], *y = n->out[0];
-	const struct shuffle *s = n->state;
-	size_t channels = (size_t)x->dim[1], each = channels / s->groups;
-	size_t pixels = tensor_count(x) / channels;
-	size_t x_step = (size_t)x->stride[x->rank - 1], y_step = (size_t)y->stride[y->rank - 1];
+	struct shuffle *s = n->state;
 
-	for (size_t p = 0; p < pixels; p++)
-		if (x->dtype == DTYPE_F32)
-			shuffle_float((const float *)x->data + p * x_step,
-				      (float *)y->data + p * y_step, s->groups, each);
-		else
-			shuffle_uint8_t((const uint8_t *)x->data + p * x_step,
-					(uint8_t *)y->data + p * y_step, s->groups, each);
+	(void)e;
+	s->channels = (size_t)x->dim[1];
+	s->pixels = tensor_count(x) / s->channels;
+	s->x_pitch = (size_t)x->stride[x->rank - 1];
+	s->y_pitch = (size_t)y->stride[y->rank - 1];
+	n->kernel = "shuffle";
+	return 0;
+}
+
+static void shuffle_node_run(const struct node *n)
+{
+	(n->in[0]->dtype == DTYPE_F32 ? shuffle_floats : shuffle_bytes)(n->state, n->in[0]->data,
+									n->out[0]->data, n->crew);
 }
 
 static const struct op shuffle = {
@@ -56,7 +41,8 @@ static const struct op shuffle = {
 	.in_least = 1,
 	.in_most = 1,
 	.shape = shuffle_shape,
-	.run = shuffle_run,
+	.plan = shuffle_plan,
+	.run = shuffle_node_run,
 };
 
 /* Is n the last Reshape of a shuffle? Then x and how many groups. */

@@ -126,15 +126,22 @@ INLINE void row_group(const struct pool_row *p, size_t c, const int count, size_
 	}
 }
 
+/* Groups of vectors, and what is left: up to as many, of which the last holds n values. */
 #define OVER_CHANNELS(group)                                     \
-	size_t c = 0;                                            \
+	size_t c = 0, left, n;                                   \
                                                                  \
 	for (; c + GROUP * VEC <= p->channels; c += GROUP * VEC) \
 		group(p, c, GROUP, VEC);                         \
-	for (; c + VEC <= p->channels; c += VEC)                 \
-		group(p, c, 1, VEC);                             \
-	if (c < p->channels)                                     \
-	group(p, c, 1, p->channels - c)
+	left = (p->channels - c + VEC - 1) / VEC;                \
+	n = left ? p->channels - c - (left - 1) * VEC : 0;       \
+	if (left == 4)                                           \
+		group(p, c, 4, n);                               \
+	else if (left == 3)                                      \
+		group(p, c, 3, n);                               \
+	else if (left == 2)                                      \
+		group(p, c, 2, n);                               \
+	else if (left == 1)                                      \
+	group(p, c, 1, n)
 
 void ISA_NAME(pool_max)(const struct pool_pixel *p)
 {
