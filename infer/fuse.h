@@ -43,7 +43,9 @@ int fuse_qdq(struct graph *g, struct err *e);
 /* fuse_pads.c: zeros that a Pad puts around a convolution's input. */
 int fuse_pads(struct graph *g, struct err *e);
 
-/* fuse_gates.c: pictures times one factor per channel. Last, for no other pass knows its nodes. */
+/* Last, for no other pass knows their nodes. fuse_gates.c: pictures times one factor per channel;
+ * fuse_pairs.c: convolutions and depthwise ones behind them. */
 int fuse_gates(struct graph *g, struct err *e);
+int fuse_pairs(struct graph *g, struct err *e);
 
 #endif

@@ -119,7 +119,8 @@ static enum layout wanted(const struct node *n, int i, int rank, enum layout lay
 	bool joins = n->op->layout == OP_FOLLOW ? t->rank == rank
 						: i == 0 || (n->residual && i == n->residual);
 
-	if (i == 0 && n->planes && t->layout == LAYOUT_PLAIN && !t->other)
+	if (i == 0 && (n->planes == PLANES_MUST ||
+		       (n->planes == PLANES_MAY && t->layout == LAYOUT_PLAIN && !t->other)))
 		return LAYOUT_PLAIN;
 	return joins ? layout : LAYOUT_PLAIN;
 }

@@ -52,6 +52,9 @@
 
 #define NODE_IN_MAX 1024 /* inputs of one node (Concat, Sum) */
 
+/* May, or must, in[0] of an OP_LAST node be row-major all the same? It saves a copy. */
+enum op_planes { PLANES_NO, PLANES_MAY, PLANES_MUST };
+
 enum op_layout { OP_PLAIN, OP_FOLLOW, OP_LAST };
 
 enum op_flags {
@@ -106,8 +109,8 @@ struct node {
 	void *work;         /* workspace, only while running, TENSOR_ALIGN aligned, not cleared */
 	uint32_t unread;    /* bit i: run() does not read in[i] */
 	const char *kernel; /* which one was chosen: for --explain */
-	bool planes;        /* OP_LAST: in[0] may be row-major all the same, which saves a copy */
-	double flops;       /* multiplications and additions, for --explain and --bench; may be 0 */
+	enum op_planes planes;
+	double flops; /* multiplications and additions, for --explain and --bench; may be 0 */
 
 	/* what follows belongs to graph.c and plan.c */
 	struct graph *graph;

@@ -42,27 +42,17 @@ static void pack(const struct conv *c, const float *weights, const float *bias, 
 			*out++ = weights[i * taps + t];
 }
 
-struct job {
-	const struct conv *c;
-	const float *x, *residual;
-	float *y;
-};
-
-static void row(void *context, size_t task, int lane)
+void conv_depthwise_row(const struct conv *c, const float *x, size_t high, size_t h,
+			const float *residual, float *y)
 {
-	const struct job *j = context;
-	const struct conv *c = j->c;
-	size_t picture = task / c->out[1], h = task % c->out[1], at = task * c->out[2];
-	const float *x = j->x + picture * c->in[1] * c->in[2] * c->x_pitch, *bias = c->packed;
-	const float *line[LINES_MAX], *weight[LINES_MAX];
+	const float *line[LINES_MAX], *weight[LINES_MAX], *bias = c->packed;
 	size_t lines = 0;
 
-	(void)lane;
 	for (size_t k = 0; k < c->kernel[1]; k++) {
 		ptrdiff_t i = (ptrdiff_t)(h * c->stride[1] + k * c->dilation[1]) - c->pad[1];
 		if (i < 0 || (size_t)i >= c->in[1])
 			continue;
-		line[lines] = x + (size_t)i * c->in[2] * c->x_pitch;
+		line[lines] = x + (size_t)i % high * c->in[2] * c->x_pitch;
 		weight[lines++] = bias + c->c * (1 + k * c->kernel[2]);
 	}
 	struct depthwise d = {
@@ -78,13 +68,31 @@ static void row(void *context, size_t task, int lane)
 		.weight = weight,
 		.x_pitch = c->x_pitch,
 		.bias = bias,
-		.y = j->y + at * c->y_pitch,
+		.y = y,
 		.y_pitch = c->y_pitch,
-		.residual = j->residual ? j->residual + at * c->r_pitch : NULL,
+		.residual = residual,
 		.r_pitch = c->r_pitch,
 		.epilogue = &c->epilogue,
 	};
 	best()(&d);
+}
+
+struct job {
+	const struct conv *c;
+	const float *x, *residual;
+	float *y;
+};
+
+static void row(void *context, size_t task, int lane)
+{
+	const struct job *j = context;
+	const struct conv *c = j->c;
+	size_t picture = task / c->out[1], at = task * c->out[2];
+
+	(void)lane;
+	conv_depthwise_row(c, j->x + picture * c->in[1] * c->in[2] * c->x_pitch, c->in[1],
+			   task % c->out[1], j->residual ? j->residual + at * c->r_pitch : NULL,
+			   j->y + at * c->y_pitch);
 }
 
 static void run(const struct conv *c, const float *x, const float *residual, float *y, void *work,

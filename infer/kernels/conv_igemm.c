@@ -151,6 +151,25 @@ static void indirection(const struct conv_job *j, size_t picture, size_t first, 
 		rows[i] = spare + i * c->c;
 }
 
+void conv_igemm_row(const struct conv *c, const float *x, const float **rows, float *y)
+{
+	struct igemm g = {
+		.count = c->in[2],
+		.taps = 1,
+		.depth = c->c,
+		.rows = rows,
+		.panel = (const float *)c->packed + conv_zeros(c),
+		.columns = c->k,
+		.y = y,
+		.y_pitch = c->y_pitch,
+		.epilogue = &c->epilogue,
+	};
+
+	for (size_t i = 0; i < g.count; i++)
+		rows[i] = x + i * c->x_pitch;
+	igemm_best()->run(&g);
+}
+
 static void conv_task(void *context, size_t task, int lane)
 {
 	const struct conv_job *j = context;

@@ -38,6 +38,14 @@ size_t conv_run_floats(const struct conv *c);
 void conv_runs(const struct conv *c, const float *x, size_t first, size_t count, const float *zeros,
 	       float *spare, const float **rows);
 
+/* One row of output pixels (conv_pair.c). x is the picture; of depthwise, `high` lines of it, in which line
+ * i lies at i % high; of igemm, whose window must be one pixel, the row (rows: as many pointers). */
+void conv_depthwise_row(const struct conv *c, const float *x, size_t high, size_t h,
+			const float *residual, float *y);
+void conv_planar_row(const struct conv *c, const float *x, size_t h, const float *residual,
+		     float *y);
+void conv_igemm_row(const struct conv *c, const float *x, const float **rows, float *y);
+
 /* How a layer is cut into tasks: blocks of pixels of one picture (and one group), times parts of
  * the output channels. Depends on the shape alone. */
 struct conv_cut {

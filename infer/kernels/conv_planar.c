@@ -56,12 +56,6 @@ static void pack(const struct conv *c, const float *weights, const float *bias, 
 			  1, sums, 1);
 }
 
-struct job {
-	const struct conv *c;
-	const float *x, *residual;
-	float *y;
-};
-
 /* The lines that an output row sees, plane by plane. */
 static void find_lines(const struct conv *c, const float *x, size_t h, const float **line)
 {
@@ -73,19 +67,17 @@ static void find_lines(const struct conv *c, const float *x, size_t h, const flo
 		}
 }
 
-static void row(void *context, size_t task, int lane)
+void conv_planar_row(const struct conv *c, const float *x, size_t h, const float *residual,
+		     float *y)
 {
-	const struct job *j = context;
-	const struct conv *c = j->c;
-	size_t picture = task / c->out[1], at = task * c->out[2];
 	const float *line[PLANAR_LINES];
 	struct planar p = {
 		.out = { .count = c->out[2],
 			 .panel = (const float *)c->packed + zeros_of(c),
 			 .columns = c->k,
-			 .y = j->y + at * c->y_pitch,
+			 .y = y,
 			 .y_pitch = c->y_pitch,
-			 .residual = j->residual ? j->residual + at * c->r_pitch : NULL,
+			 .residual = residual,
 			 .r_pitch = c->r_pitch,
 			 .epilogue = &c->epilogue },
 		.lines = c->c * c->kernel[1],
@@ -96,9 +88,25 @@ static void row(void *context, size_t task, int lane)
 		.stride = c->stride[2],
 	};
 
-	(void)lane;
-	find_lines(c, j->x + picture * c->c * c->in[1] * c->in[2], task % c->out[1], line);
+	find_lines(c, x, h, line);
 	best()(&p);
+}
+
+struct job {
+	const struct conv *c;
+	const float *x, *residual;
+	float *y;
+};
+
+static void row(void *context, size_t task, int lane)
+{
+	const struct job *j = context;
+	const struct conv *c = j->c;
+	size_t picture = task / c->out[1], at = task * c->out[2];
+
+	(void)lane;
+	conv_planar_row(c, j->x + picture * c->c * c->in[1] * c->in[2], task % c->out[1],
+			j->residual ? j->residual + at * c->r_pitch : NULL, j->y + at * c->y_pitch);
 }
 
 static void run(const struct conv *c, const float *x, const float *residual, float *y, void *work,

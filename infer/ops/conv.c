@@ -63,7 +63,7 @@ static int shape(struct node *n, struct err *e)
 	    window_read(n, x, n->in[1]->dim + 2, false, &w, e) < 0)
 		return -1;
 	describe(c, n, &w, group);
-	n->planes = n->kernels == KERNELS_NATIVE && conv_takes_planes(c);
+	n->planes = n->kernels == KERNELS_NATIVE && conv_takes_planes(c) ? PLANES_MAY : PLANES_NO;
 	dim[0] = x->dim[0];
 	dim[1] = n->in[1]->dim[0];
 	n->flops = 2.0 * (double)x->dim[0] * (double)tensor_count(n->in[1]);
@@ -102,7 +102,7 @@ static int plan(struct node *n, struct err *e)
 	c->epilogue = n->epilogue;
 	c->residual = n->residual != 0;
 	c->bias = b != NULL;
-	c->planar = n->planes && n->in[0]->layout == LAYOUT_PLAIN;
+	c->planar = n->planes != PLANES_NO && n->in[0]->layout == LAYOUT_PLAIN;
 	c->gated = n->gate != 0;
 	c->x_pitch = pitch(n->in[0]);
 	c->y_pitch = pitch(n->out[0]);

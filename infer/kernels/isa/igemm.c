@@ -13,20 +13,27 @@
 INLINE void tile(const struct igemm *g, const struct spot *s, const int rows, const int full,
 		 const int part)
 {
-	vec sum[ROWS * 2] = { 0 };
-	half tail[ROWS] = { 0 };
+	vec sum[ROWS * 2];
+	half tail[ROWS];
 	const float *w = s->panel + COLS;
 	const int vectors = full + part;
 
 	expect(g, s, rows, vectors);
+#pragma GCC unroll 16
+	for (int r = 0; r < rows; r++) {
+		for (int v = 0; v < full; v++)
+			sum[r * vectors + v] = load(s->panel + v * VEC);
+		if (part)
+			tail[r] = load_half(s->panel + full * VEC);
+	}
 	for (size_t t = 0; t < g->taps; t++) {
 		const float *p[ROWS];
 #pragma GCC unroll 8
 		for (int r = 0; r < rows; r++)
 			p[r] = g->rows[t * g->count + s->i + (size_t)r] + g->offset;
 		for (size_t c = 0; c < g->depth; c++, w += COLS) {
-			vec w0 = full ? load(w) : sum[0], w1 = full > 1 ? load(w + VEC) : w0;
-			half wh = part ? load_half(w + full * VEC) : tail[0];
+			vec w0 = full ? load(w) : (vec){ 0 }, w1 = full > 1 ? load(w + VEC) : w0;
+			half wh = part ? load_half(w + full * VEC) : (half){ 0 };
 #pragma GCC unroll 8
 			for (int r = 0; r < rows; r++) {
 				float x = p[r][c];
@@ -43,8 +50,9 @@ INLINE void tile(const struct igemm *g, const struct spot *s, const int rows, co
 	for (int r = 0; part && r < rows; r++)
 		sum[r * vectors + full] = widen(tail[r]);
 	finish(g, s, rows, vectors, sum);
-	activate_rows(g->epilogue, g->y + s->i * g->y_pitch + s->column, g->y_pitch, (size_t)rows,
-		      s->n);
+	if (!has_silu(g, rows * vectors))
+		activate_rows(g->epilogue, g->y + s->i * g->y_pitch + s->column, g->y_pitch,
+			      (size_t)rows, s->n);
 }
 
 #define TILE(rows)                                                           \

@@ -10,17 +10,24 @@
 INLINE void tile(const struct planar *p, const float *const *line, const struct spot *s,
 		 const int rows, const int stride, const int full, const int part)
 {
-	vec sum[ROWS * 2] = { 0 };
-	half tail[ROWS] = { 0 };
+	vec sum[ROWS * 2];
+	half tail[ROWS];
 	const float *w = s->panel + COLS;
 	const int vectors = full + part;
 
 	expect(&p->out, s, rows, vectors);
+#pragma GCC unroll 16
+	for (int r = 0; r < rows; r++) {
+		for (int v = 0; v < full; v++)
+			sum[r * vectors + v] = load(s->panel + v * VEC);
+		if (part)
+			tail[r] = load_half(s->panel + full * VEC);
+	}
 	for (size_t l = 0; l < p->lines; l++) {
 		const float *x = line[l];
 		for (size_t k = 0; k < p->kernel_width; k++, w += COLS) {
-			vec w0 = full ? load(w) : sum[0], w1 = full > 1 ? load(w + VEC) : w0;
-			half wh = part ? load_half(w + full * VEC) : tail[0];
+			vec w0 = full ? load(w) : (vec){ 0 }, w1 = full > 1 ? load(w + VEC) : w0;
+			half wh = part ? load_half(w + full * VEC) : (half){ 0 };
 #pragma GCC unroll 16
 			for (int r = 0; r < rows; r++) {
 				float v = x[k + (size_t)(r * stride)];
@@ -37,8 +44,9 @@ INLINE void tile(const struct planar *p, const float *const *line, const struct 
 	for (int r = 0; part && r < rows; r++)
 		sum[r * vectors + full] = widen(tail[r]);
 	finish(&p->out, s, rows, vectors, sum);
-	activate_rows(p->out.epilogue, p->out.y + s->i * p->out.y_pitch + s->column, p->out.y_pitch,
-		      (size_t)rows, s->n);
+	if (!has_silu(&p->out, rows * vectors))
+		activate_rows(p->out.epilogue, p->out.y + s->i * p->out.y_pitch + s->column,
+			      p->out.y_pitch, (size_t)rows, s->n);
 }
 
 /* Where the lines of the tile at pixel i lie: in the picture, or, at its edges, in a copy. */

@@ -46,7 +46,13 @@ INLINE size_t kind_of(size_t n)
 	return n > VEC + HALF ? 0 : n > VEC ? HALF ? 1 : 0 : n > HALF ? 2 : 3;
 }
 
-/* Add bias and residual, activate, and store: sum[pixel * vectors + vector]. */
+/* SiLU of many vectors that are in registers pays for its code; of few, activate_rows does it. */
+INLINE int has_silu(const struct igemm *g, const int vectors)
+{
+	return vectors >= 2 * ROWS - 2 && g->epilogue->act == ACT_SILU;
+}
+
+/* Add the residual, activate, and store: sum[pixel * vectors + vector], which began with the bias. */
 INLINE void finish(const struct igemm *g, const struct spot *s, const int rows, const int vectors,
 		   vec *sum)
 {
@@ -55,9 +61,6 @@ INLINE void finish(const struct igemm *g, const struct spot *s, const int rows, 
 	const int end = vectors - 1;
 	size_t last = s->n - (size_t)end * VEC;
 
-#pragma GCC unroll 16
-	for (int i = 0; i < rows * vectors; i++)
-		sum[i] += load(s->panel + i % vectors * VEC);
 	if (r) {
 #pragma GCC unroll 16
 		for (int i = 0; i < rows; i++, r += g->r_pitch) {
@@ -67,6 +70,11 @@ INLINE void finish(const struct igemm *g, const struct spot *s, const int rows, 
 		}
 	}
 	activate_quick(g->epilogue, sum, rows * vectors);
+	if (has_silu(g, rows * vectors)) {
+#pragma GCC unroll 16
+		for (int i = 0; i < rows * vectors; i++)
+			sum[i] = vec_silu(sum[i]);
+	}
 #pragma GCC unroll 16
 	for (int i = 0; i < rows; i++, y += g->y_pitch) {
 		if (end)
