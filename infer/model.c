@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,7 +277,10 @@ int model_finish(struct model *m, struct err *e)
 
 int model_plan(struct model *m, const struct tensor *shape, struct err *e)
 {
-	return model_infer(m, shape, e) < 0 ? -1 : model_finish(m, e);
+	if (model_infer(m, shape, e) < 0 || model_finish(m, e) < 0)
+		return -1;
+	malloc_trim(0); /* what reading took goes back to the system */
+	return 0;
 }
 
 int model_check(struct model *m, const struct tensor *shape, FILE *out)

@@ -94,7 +94,9 @@ bool conv_takes_gate(const struct conv *c)
 	for (int a = 0; a < 3; a++)
 		if (c->stride[a] != 1 || c->pad[a] != 0 || c->in[a] != c->out[a])
 			return false;
-	conv_cut(c, panels_of(c->k), BLOCK, &cut);
+	struct conv gated = *c;
+	gated.gated = true;
+	conv_cut(&gated, panels_of(c->k), BLOCK, &cut);
 	return conv_taps(c) == 1 && c->groups == 1 && c->c > 4 && cut.parts == 1;
 }
 

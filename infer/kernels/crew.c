@@ -1,5 +1,6 @@
 /* A small pool of threads. Work is cut into numbered tasks by the caller, whatever the number of
- * lanes; a lane takes the next number until none is left. Layers are short (tens of microseconds),
+ * lanes; a lane takes the numbers of its own share first, for what it wrote a layer ago lies in its
+ * cache, then what others have left. Layers are short (tens of microseconds),
  * so idle lanes spin for a while before they sleep. */
 #include "infer/kernels/kernels.h"
 
@@ -10,6 +11,8 @@
 #define SPINS 20000 /* some tens of microseconds */
 
 struct lane {
+	_Alignas(64) size_t next; /* of its share of the present job, up to end */
+	size_t end;
 	struct crew *crew;
 	pthread_t thread;
 	int number;
@@ -26,16 +29,18 @@ struct crew {
 	/* the present job */
 	void (*task)(void *context, size_t i, int lane);
 	void *context;
-	size_t count, next;
 	int busy; /* lanes, the caller's apart, that have not finished it */
 };
 
 static void work(struct crew *c, int lane)
 {
-	size_t i;
+	for (int k = 0; k < c->lanes; k++) {
+		struct lane *l = &c->lane[(lane + k) % c->lanes];
+		size_t i;
 
-	while ((i = __atomic_fetch_add(&c->next, 1, __ATOMIC_RELAXED)) < c->count)
-		c->task(c->context, i, lane);
+		while ((i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED)) < l->end)
+			c->task(c->context, i, lane);
+	}
 }
 
 static unsigned wait_for_job(struct crew *c, unsigned seen)
@@ -86,7 +91,7 @@ struct crew *crew_new(int lanes)
 		return NULL;
 	c->lanes = lanes > 1 ? lanes : 1;
 	c->running = 1;
-	c->lane = calloc((size_t)(lanes > 1 ? lanes : 1), sizeof *c->lane);
+	c->lane = aligned_alloc(_Alignof(struct lane), (size_t)c->lanes * sizeof *c->lane);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->wake, NULL);
 	if (!c->lane) {
@@ -102,7 +107,8 @@ static void start(struct crew *c)
 	while (c->running < c->lanes) {
 		struct lane *l = &c->lane[c->running];
 
-		*l = (struct lane){ .crew = c, .number = c->running };
+		l->crew = c;
+		l->number = c->running;
 		if (pthread_create(&l->thread, NULL, lane_main, l) != 0) {
 			c->lanes = c->running;
 			return;
@@ -145,8 +151,10 @@ void crew_run(struct crew *c, void (*task)(void *context, size_t i, int lane), v
 		start(c);
 	c->task = task;
 	c->context = context;
-	c->count = count;
-	c->next = 0;
+	for (int i = 0; i < c->lanes; i++) {
+		c->lane[i].next = count * (size_t)i / (size_t)c->lanes;
+		c->lane[i].end = count * ((size_t)i + 1) / (size_t)c->lanes;
+	}
 	__atomic_store_n(&c->busy, c->lanes - 1, __ATOMIC_RELEASE);
 	post(c);
 	work(c, 0);

@@ -3,7 +3,7 @@
 #include "infer/kernels/scale.h"
 
 #define VEC 8
-#define BLOCK 64 /* pixels a task */
+#define BLOCK 28 /* pixels a task */
 
 typedef float vec __attribute__((vector_size(VEC * sizeof(float)), aligned(4), may_alias));
 
