@@ -67,7 +67,7 @@ enum op_flags {
 	OP_EPILOGUE = 32, /* applies n->epilogue: an activation, a residual may be fused into it */
 	OP_INPLACE_ANY = 64, /* OP_INPLACE, and any input of out[0]'s size may be overwritten */
 	OP_FILL = 256,       /* costs no more than writing its output: constants, to be folded */
-	OP_LATE = 1024,       /* folded only once the passes have seen it (graph_fold_late) */
+	OP_LATE = 1024,      /* folded only once the passes have seen it (graph_fold_late) */
 	OP_ACTIVATION = 128, /* n->state is a struct epilogue that says all that the op does */
 };
 
