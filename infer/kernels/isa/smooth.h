@@ -24,7 +24,7 @@ INLINE vec vec_exp2(vec t)
 					      1.9152065614f };
 	const float magic = 786432.0f; /* 1.5 2^19: what is added to it is rounded to sixteenths */
 	vec m = t + magic, n = m - magic, r = t - n;
-	vec p = (r * 0.2402265f + 0.69314718f) * r + 1.0f;
+	vec p = (r * 0.2402265f + 0.69318783f) * r + 1.0f; /* within 4.2e-7 */
 	vec f = (vec)_mm512_permutexvar_ps((__m512i)m, (__m512)load(sixteenths));
 
 	return (vec)_mm512_scalef_ps((__m512)(f * p), (__m512)n); /* 2^floor(n) */
