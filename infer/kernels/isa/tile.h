@@ -28,10 +28,14 @@ INLINE half load_half(const float *p)
 
 INLINE vec widen(half v)
 {
+#if VEC == 16
+	return (vec)_mm512_zextps256_ps512((__m256)v);
+#else
 	vec all = { 0 };
 
-	memcpy(&all, &v, sizeof v);
+	memcpy(&all, &v, sizeof v); /* never run: HALF is 0 */
 	return all;
+#endif
 }
 
 /* Where a tile lies: its panel, first pixel, first column, and how many columns are valid. */
