@@ -7,7 +7,7 @@
 
 /* What folding may cost in all, in steps of about a nanosecond: beyond that a node is left to run
  * time. An element costs some of them, whatever is done with it. */
-#define FOLD_WORK_MAX(file_bytes) (5e8 + 16.0 * (double)(file_bytes))
+#define FOLD_WORK_MAX(file_bytes) (5e8 + 48.0 * (double)(file_bytes))
 #define ELEMENT_WORK 8
 #define BYTE_WORK 0.25 /* where they are only written */
 
