@@ -88,6 +88,8 @@ static const struct row rows[] = {
 	{ "Pad", 13, "mode=sreflect", "I0,2,1,1,0,1,2,0", R4, 1, 0 },
 	{ "Pad", 13, "mode=sedge", "I0,0,3,0,1,0", R3, 1, 0 },
 	{ "Pad", 13, "", "I0,1,-1,2,0,0,0,1,-1,0 F3", R5, 1, 0 },
+	{ "CenterCropPad", 18, "axes=I2,1", "I3,9", ALL, 1, 0 },
+	{ "CenterCropPad", 18, "axes=I1,-1", "I4,2", ALL, 1, 0 },
 	{ "DepthToSpace", 13, "blocksize=i1 mode=sCRD", "", R4, 1, 0 },
 	{ "SpaceToDepth", 13, "blocksize=i2", "", R4, 1, 0 },
 	{ "Reshape", 14, "", "I0,-1", ALL, 1, 0 },
