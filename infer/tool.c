@@ -286,9 +286,12 @@ static void print_bench(const struct tool *t, const struct model *m, double *ms,
 	qsort(ms, (size_t)t->runs, sizeof *ms, rising);
 	median = ms[t->runs / 2];
 	gflops = model_flops(m) / ms[0] / 1e6;
-	const struct tensor *x = model_input(m, 0);
-	for (int i = 0; t->json && i < x->rank; i++)
-		printf("%s%lld", i ? ", " : "{\"input\": [", (long long)x->dim[i]);
+	const struct tensor *x =
+	    model_inputs(m) ? model_input(m, 0) : NULL; /* none: all constants */
+	if (t->json)
+		printf("{\"input\": [");
+	for (int i = 0; t->json && x && i < x->rank; i++)
+		printf("%s%lld", i ? ", " : "", (long long)x->dim[i]);
 	printf(t->json ? "], \"median_ms\": %.4f, \"min_ms\": %.4f, \"mean_ms\": %.4f, \"cpu_ms\": "
 			 "%.4f, \"gflops\": "
 			 "%.2f, \"peak_rss_kb\": %ld, \"ready_ms\": %.1f, \"arena_bytes\": %zu, "

@@ -114,6 +114,23 @@ sys.stdout.buffer.write(b''.join(struct.pack('<f', (i * 2654435761 % 1000) / 500
 	done
 }
 
+@test "a model of constants alone has no input to speak of" {
+	need_python onnx
+	"$PYTHON" - <<-'PART'
+		import onnx
+		from onnx import helper as h
+		f = onnx.TensorProto.FLOAT
+		c = h.make_tensor("c", f, [2], [1.0, -1.0])
+		g = h.make_graph([h.make_node("Relu", ["c"], ["y"])], "g", [], [h.make_tensor_value_info("y", f, [2])], [c])
+		onnx.save(h.make_model(g, opset_imports=[h.make_opsetid("", 13)]), "none.onnx")
+	PART
+	run -0 --separate-stderr infer --bench none.onnx --runs 1 --json
+	[ "$(jq -c .input <<<"$output")" = '[]' ]
+	run -0 infer --explain none.onnx
+	run -65 --separate-stderr infer -m none.onnx </dev/null
+	[[ "$stderr" == *"0 inputs, a picture is one"* ]]
+}
+
 # peak MODEL: kB of the largest resident set, and bytes of weights and arena.
 peak() {
 	infer --bench "$1" --runs 2 --json | jq -r '"\(.peak_rss_kb) \(.weight_bytes + .arena_bytes)"'
