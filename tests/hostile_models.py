@@ -35,7 +35,7 @@ def node(op, ins, outs, **attributes):
 
 def constant(op_nodes, inits, opset=13, of="c"):
     """A graph whose constant part is given; its result c is added to x's sum."""
-    return graph([*op_nodes, node("ReduceSum", of, "s", keepdims=0), node("Add", "x s", "y")], inits, opset=opset)
+    return graph([*op_nodes, node("ReduceSum", of, "sum", keepdims=0), node("Add", "x sum", "y")], inits, opset=opset)
 
 
 # --- structure -------------------------------------------------------------------------------------------------------
@@ -465,6 +465,33 @@ def any_bomb_scatter():
 def any_bomb_convtranspose_of_constants():
     return constant([node("ConvTranspose", "d w", "c", strides=[4000, 4000])],
                     [tensor("d", np.ones((1, 1, 4, 4)), np.float32), tensor("w", np.ones((1, 1, 4, 4)), np.float32)])
+
+
+# --- quantised -------------------------------------------------------------------------------------------------------
+
+SCALES = [tensor("s", 0.1, np.float32), tensor("z", 0, np.uint8), tensor("zw", 0, np.int8)]
+BYTES = [tensor("v", [1], np.uint8)]
+
+
+def quantised(x, weights=(1, 4, 3, 3), **attributes):
+    return graph([node("QuantizeLinear", "x s z", "q"), node("QLinearConv", "q s z w s zw s z", "r", **attributes),
+                  node("DequantizeLinear", "r s z", "y")], [tensor("w", np.ones(weights), np.int8), *SCALES], x=x)
+
+
+def of_bytes(shape, *nodes):
+    made = node("ConstantOfShape", "a", "d", value=BYTES[0])
+    return constant([made, *nodes], [tensor("a", shape, I64), *SCALES])
+
+
+MODELS["any-quantised-kernel-of-a-million-taps"] = lambda: quantised((1, 1, 2000, 2000), (1, 1, 1000, 1000))
+MODELS["no-quantised-pads-of-gigabytes"] = lambda: quantised((1, 4, 8, 8), pads=[2**31 - 1] * 4)
+MODELS["any-quantised-groups-of-one"] = lambda: quantised((1, 100000, 8, 8), (100000, 1, 3, 3), group=100000)
+MODELS["any-bomb-dequantize"] = lambda: of_bytes([1 << 14, 1 << 14], node("DequantizeLinear", "d s z", "c"))
+MODELS["any-bomb-qlinearmatmul"] = lambda: of_bytes([4096, 4096], node("QLinearMatMul", "d s z d s z s z", "e"),
+                                                    node("DequantizeLinear", "e s z", "c"))
+MODELS["any-bomb-matmulinteger"] = lambda: of_bytes([4096, 4096], node("MatMulInteger", "d d", "e"), node("Cast", "e", "c", to=1))
+MODELS["any-bomb-dynamicquantize"] = lambda: of_bytes([8192, 8192], node("Cast", "d", "f", to=1), node("DynamicQuantizeLinear", "f", "g h i"),
+                                                      node("Cast", "g", "c", to=1))
 
 
 # --- windows ---------------------------------------------------------------------------------------------------------
