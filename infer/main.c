@@ -260,7 +260,7 @@ static int open_model(struct stage *s, const struct model_options *options, stru
 
 /* Large pieces are mapped, always: weights that have been packed go back to the system, and not into
  * holes of the heap. (Left alone, malloc stops mapping pieces like those that were freed.) */
-#define MAPPED_LEAST (1 << 20)
+#define MAPPED_LEAST (128 << 10)
 
 int main(int argc, char **argv)
 {
