@@ -41,7 +41,7 @@ libs_preprocess :=
 libs_infer      := -lprotobuf-c -lblis
 libs_sink       := -lsqlite3
 
-flags := -std=c11 -D_GNU_SOURCE -I. -I$(B)/gen -Wall -Wextra -Wshadow -ffp-contract=off -pthread -MMD -MP $(sanitize)
+flags := -std=c11 -D_GNU_SOURCE -I. -I$(B)/gen -Wall -Wextra -Wshadow -Wpointer-arith -ffp-contract=off -pthread -MMD -MP $(sanitize)
 
 sources_of = $(shell find $(1) -name "*.c" 2>/dev/null | LC_ALL=C sort)
 objects_of = $(patsubst %.c,$(B)/obj/%.o,$(filter-out infer/kernels/isa/% infer/kernels/vnni/%,$(call sources_of,$(1))))

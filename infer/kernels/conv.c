@@ -1,6 +1,7 @@
 /* Which kernel computes a convolution, and what they share: the table, the indirection. */
 #include "infer/kernels/conv_kernel.h"
 
+#include "infer/kernels/rows.h"
 #include "infer/tensor.h" /* TENSOR_ALIGN */
 
 /* First that fits wins. By shape and by set only: never by time, never by batch. */
@@ -53,49 +54,47 @@ size_t kernel_lines(size_t bytes)
 	return (bytes + TENSOR_ALIGN - 1) / TENSOR_ALIGN * TENSOR_ALIGN;
 }
 
-/* Where tap (kd, kh, kw) of output pixel (d, h, w) looks; NULL over the edge. */
-static const float *tap_at(const struct conv *c, const float *x, const size_t o[3],
-			   const size_t k[3])
+static struct rows rows_of(const struct conv *c)
 {
-	size_t at = 0;
+	struct rows r = { .pitch = c->x_pitch * sizeof(float) };
 
 	for (int a = 0; a < 3; a++) {
-		ptrdiff_t i = (ptrdiff_t)(o[a] * c->stride[a] + k[a] * c->dilation[a]) - c->pad[a];
-		if (i < 0 || (size_t)i >= c->in[a])
-			return NULL;
-		at = at * c->in[a] + (size_t)i;
+		r.in[a] = c->in[a];
+		r.out[a] = c->out[a];
+		r.kernel[a] = c->kernel[a];
+		r.stride[a] = c->stride[a];
+		r.dilation[a] = c->dilation[a];
+		r.pad[a] = c->pad[a];
 	}
-	return x + at * c->x_pitch;
+	return r;
 }
 
 void conv_rows(const struct conv *c, const float *x, size_t first, size_t count, const float *zeros,
-	       const float **rows)
+	       const void **rows)
 {
-	size_t k[3];
+	struct rows r = rows_of(c);
 
-	if (conv_taps(c) == 1 && conv_pixels(c) == c->in[0] * c->in[1] * c->in[2] && !c->pad[0] &&
-	    !c->pad[1] && !c->pad[2]) {
-		for (size_t i = 0; i < count; i++)
-			rows[i] = x + (first + i) * c->x_pitch;
-		return;
-	}
-	for (k[0] = 0; k[0] < c->kernel[0]; k[0]++)
-		for (k[1] = 0; k[1] < c->kernel[1]; k[1]++)
-			for (k[2] = 0; k[2] < c->kernel[2]; k[2]++) {
-				size_t o[3] = { first / c->out[2] / c->out[1],
-						first / c->out[2] % c->out[1], first % c->out[2] };
-				for (size_t i = 0; i < count; i++) {
-					const float *p = tap_at(c, x, o, k);
-					*rows++ = p ? p : zeros;
-					if (++o[2] < c->out[2])
-						continue;
-					o[2] = 0;
-					if (++o[1] == c->out[1]) {
-						o[1] = 0;
-						o[0]++;
-					}
-				}
-			}
+	rows_point(&r, x, first, count, zeros, rows);
+}
+
+bool conv_has_runs(const struct conv *c)
+{
+	struct rows r = rows_of(c);
+
+	return rows_run(&r, c->groups, c->c * sizeof(float));
+}
+
+size_t conv_run_floats(const struct conv *c)
+{
+	return c->kernel[2] * c->c;
+}
+
+void conv_runs(const struct conv *c, const float *x, size_t first, size_t count, const float *zeros,
+	       float *spare, const void **rows)
+{
+	struct rows r = rows_of(c);
+
+	rows_point_runs(&r, x, first, count, zeros, spare, rows);
 }
 
 static size_t even(size_t all, size_t parts, size_t unit)

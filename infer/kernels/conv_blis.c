@@ -15,7 +15,7 @@
  * columns. Weights: n bias values (rounded up to v), then for each piece of depth its V panels. */
 struct product {
 	size_t count, taps, run, n;
-	const float *const *rows; /* rows[tap * count + i] + offset */
+	const void *const *rows; /* rows[tap * count + i] + offset */
 	size_t offset;
 	const float *weights;
 	float *y;
@@ -94,8 +94,9 @@ static void pack_pixels(const struct product *p, size_t i, size_t u, size_t from
 	while (depth) {
 		size_t n = p->run - c < depth ? p->run - c : depth;
 		for (size_t r = 0; r < u; r++) {
-			const float *x =
-			    r < have ? p->rows[tap * p->count + i + r] + p->offset + c : NULL;
+			const float *x = r < have ? (const float *)p->rows[tap * p->count + i + r] +
+							p->offset + c
+						  : NULL;
 			for (size_t l = 0; l < n; l++)
 				out[l * u + r] = x ? x[l] : 0;
 		}
@@ -151,7 +152,8 @@ static void multiply_whole(const struct product *p)
 	for (size_t i = 0; i < p->count; i++)
 		for (size_t t = 0; t < p->taps; t++)
 			memcpy(p->panels + i * depth + t * p->run,
-			       p->rows[t * p->count + i] + p->offset, p->run * sizeof(float));
+			       (const float *)p->rows[t * p->count + i] + p->offset,
+			       p->run * sizeof(float));
 	for (size_t i = 0; i < p->count; i += group)
 		blis_product(group, p->n, depth, p->panels + i * depth, p->weights + p->n,
 			     p->y + i * p->y_pitch, p->y_pitch);
@@ -237,7 +239,7 @@ static void conv_task(void *context, size_t task, int lane)
 	size_t first = block * j->cut.block, k = c->k / c->groups;
 	size_t at = picture * pixels + first, channel = group * k;
 	char *work = j->work + (size_t)lane * conv_lane_bytes(c);
-	const float **rows = (const float **)(void *)work;
+	const void **rows = (const void **)(void *)work;
 	struct product p = {
 		.count = pixels - first < j->cut.block ? pixels - first : j->cut.block,
 		.taps = conv_taps(c),
@@ -309,7 +311,7 @@ static void gemm_task(void *context, size_t task, int lane)
 	const struct gemm_job *j = context;
 	const struct gemm *g = j->g;
 	size_t first = task * BLOCK;
-	const float *rows[BLOCK];
+	const void *rows[BLOCK];
 	struct product p = {
 		.count = g->m - first < BLOCK ? g->m - first : BLOCK,
 		.taps = 1,

@@ -128,7 +128,7 @@ struct conv_job {
 };
 
 static void indirection(const struct conv_job *j, size_t picture, size_t first, size_t count,
-			const float **rows)
+			const void **rows)
 {
 	const struct conv *c = j->c;
 	const float *x = j->x + picture * c->in[0] * c->in[1] * c->in[2] * c->x_pitch;
@@ -153,7 +153,7 @@ static void indirection(const struct conv_job *j, size_t picture, size_t first, 
 		rows[i] = spare + i * c->c;
 }
 
-void conv_igemm_row(const struct conv *c, const float *x, const float **rows, float *y)
+void conv_igemm_row(const struct conv *c, const float *x, const void **rows, float *y)
 {
 	struct igemm g = {
 		.count = c->in[2],
@@ -183,7 +183,7 @@ static void conv_task(void *context, size_t task, int lane)
 	size_t count = pixels - first < j->cut.block ? pixels - first : j->cut.block;
 	size_t k = c->k / c->groups, depth = c->c / c->groups, cols = igemm_best()->cols;
 	size_t column = part * j->cut.part * cols;
-	const float **rows = (const float **)(void *)(j->work + (size_t)lane * lane_bytes(c));
+	const void **rows = (const void **)(void *)(j->work + (size_t)lane * lane_bytes(c));
 	size_t at = picture * pixels + first, channel = group * k + column;
 
 	indirection(j, picture, first, count, rows);
@@ -251,7 +251,7 @@ static void gemm_task(void *context, size_t task, int lane)
 	size_t first = task / j->parts * BLOCK, cols = igemm_best()->cols;
 	size_t column = task % j->parts * j->part * cols;
 	size_t count = g->m - first < BLOCK ? g->m - first : BLOCK;
-	const float *rows[BLOCK];
+	const void *rows[BLOCK];
 
 	(void)lane;
 	for (size_t i = 0; i < count; i++)

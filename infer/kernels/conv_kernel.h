@@ -28,15 +28,15 @@ size_t conv_pixels(const struct conv *c);
  * channel run that this tap of the window sees (group 0), or at zeros where it hangs over the edge;
  * zeros must hold c->c elements. */
 void conv_rows(const struct conv *c, const float *x, size_t first, size_t count, const float *zeros,
-	       const float **rows);
+	       const void **rows);
 
-/* Few channels without gaps: rows of the window as one tap (conv_runs.c). As conv_rows, but with
+/* Few channels without gaps: rows of the window as one tap (rows.h). As conv_rows, but with
  * kernel depth x height taps of conv_run_floats each (zeros must hold as many); spare: memory for
  * as many floats for each of taps x count pointers. */
 bool conv_has_runs(const struct conv *c);
 size_t conv_run_floats(const struct conv *c);
 void conv_runs(const struct conv *c, const float *x, size_t first, size_t count, const float *zeros,
-	       float *spare, const float **rows);
+	       float *spare, const void **rows);
 
 /* One row of output pixels (conv_pair.c). x is the picture; of depthwise, `high` lines of it, in which line
  * i lies at i % high; of igemm, whose window must be one pixel, the row (rows: as many pointers). */
@@ -44,7 +44,7 @@ void conv_depthwise_row(const struct conv *c, const float *x, size_t high, size_
 			const float *residual, float *y);
 void conv_planar_row(const struct conv *c, const float *x, size_t h, const float *residual,
 		     float *y);
-void conv_igemm_row(const struct conv *c, const float *x, const float **rows, float *y);
+void conv_igemm_row(const struct conv *c, const float *x, const void **rows, float *y);
 
 /* How a layer is cut into tasks: blocks of pixels of one picture (and one group), times parts of
  * the output channels. Depends on the shape alone. */

@@ -56,7 +56,7 @@ struct job {
 };
 
 /* Row r of the first convolution. */
-static void first_row(const struct job *j, size_t picture, size_t r, float *y, const float **rows)
+static void first_row(const struct job *j, size_t picture, size_t r, float *y, const void **rows)
 {
 	const struct conv *c = &j->p->first;
 	size_t in = c->in[1] * c->in[2];
@@ -75,7 +75,7 @@ static void band(void *context, size_t task, int lane)
 	size_t h = b * c->out[1] / j->bands, end = (b + 1) * c->out[1] / j->bands;
 	char *work = j->work + (size_t)lane * lane_bytes(j->p);
 	float *ring = (float *)(void *)work;
-	const float **rows = (const float **)(void *)(work + ring_bytes(j->p));
+	const void **rows = (const void **)(void *)(work + ring_bytes(j->p));
 	size_t line = c->in[2] * c->x_pitch, high = c->kernel[1], done = 0;
 
 	for (; h < end; h++) {

@@ -194,8 +194,8 @@ static void task(void *context, size_t number, int lane)
 	size_t column = part * j->part, columns = c->k - column < j->part ? c->k - column : j->part;
 	float *v = j->work + (size_t)lane * lane_floats(c);
 	float *products = v + line_floats(s->positions * s->block * c->c);
-	const float **rows =
-	    (const float **)(void *)(products + line_floats(s->positions * s->block * s->columns));
+	const void **rows =
+	    (const void **)(void *)(products + line_floats(s->positions * s->block * s->columns));
 	static const struct epilogue none = { ACT_NONE, 0, 0 };
 	struct igemm g = { .count = count,
 			   .taps = 1,

@@ -12,11 +12,11 @@
 
 struct igemm {
 	size_t count, taps, depth;
-	const float *const *rows; /* rows[tap * count + i] */
-	size_t offset;            /* elements to add to each of these pointers */
-	const float *panel;       /* first panel */
-	size_t columns;           /* valid ones, over all panels from here on */
-	float *y;                 /* i * y_pitch + j */
+	const void *const *rows; /* rows[tap * count + i] */
+	size_t offset;           /* elements to add to each of these pointers */
+	const float *panel;      /* first panel */
+	size_t columns;          /* valid ones, over all panels from here on */
+	float *y;                /* i * y_pitch + j */
 	size_t y_pitch;
 	const float *residual; /* or NULL */
 	size_t r_pitch;

@@ -48,7 +48,7 @@ struct job {
 	char *work;
 };
 
-static int32_t sum_of(const struct qconv *q, const char *const *rows, size_t offset,
+static int32_t sum_of(const struct qconv *q, const void *const *rows, size_t offset,
 		      const int16_t *w)
 {
 	size_t depth = q->c / q->groups;
@@ -56,7 +56,7 @@ static int32_t sum_of(const struct qconv *q, const char *const *rows, size_t off
 
 	for (size_t t = 0; t < rows_taps(&q->rows); t++)
 		for (size_t c = 0; c < depth; c++) {
-			uint8_t u = (uint8_t)rows[t][offset + c];
+			uint8_t u = ((const uint8_t *)rows[t])[offset + c];
 			int32_t x = (q->x_signed ? (int8_t)u : u) - q->x_zero;
 			sum += (uint32_t)(x * *w++);
 		}
@@ -72,7 +72,7 @@ static void task(void *context, size_t i, int lane)
 	const char *x =
 	    j->x + i / pixels * q->rows.in[0] * q->rows.in[1] * q->rows.in[2] * q->rows.pitch;
 	char *work = j->work + (size_t)lane * lane_bytes(q);
-	const char **rows = (const char **)(void *)work;
+	const void **rows = (const void **)(void *)work;
 	char *edge = work + qconv_lines(rows_taps(&q->rows) * sizeof(char *));
 	const int32_t *bias = q->packed;
 	const float *factor = (const float *)(bias + q->k);

@@ -206,7 +206,7 @@ static void sum_rows(const struct qproduct *g, int32_t *sum)
 	memset(sum, 0, g->count * sizeof *sum);
 	for (size_t t = 0; t < g->taps; t++)
 		for (size_t i = 0; i < g->count; i++) {
-			const char *row = g->rows[t * g->count + i] + g->offset;
+			const char *row = (const char *)g->rows[t * g->count + i] + g->offset;
 			for (size_t d = 0; d < g->depth; d++)
 				sum[i] += (uint8_t)row[d];
 		}
@@ -221,9 +221,9 @@ static void point(const struct product_job *j, const struct qtask *t, char *work
 	if (runs(q))
 		rows_point_runs(&q->rows, x, t->first, t->count, edge,
 				work + pointers_bytes(q) + qconv_lines(BLOCK * sizeof(int32_t)),
-				(const char **)(void *)work);
+				(const void **)(void *)work);
 	else
-		rows_point(&q->rows, x, t->first, t->count, edge, (const char **)(void *)work);
+		rows_point(&q->rows, x, t->first, t->count, edge, (const void **)(void *)work);
 }
 
 static void product_task(void *context, size_t i, int lane)
@@ -242,7 +242,7 @@ static void product_task(void *context, size_t i, int lane)
 		.count = t.count,
 		.taps = taps_of(q),
 		.depth = depth_of(q),
-		.rows = (const char *const *)(void *)work,
+		.rows = (const void *const *)(void *)work,
 		.offset = t.group * (q->c / q->groups),
 		.panel = (const char *)(head + 1) + edge_bytes(q) + t.group * columns_bytes(q, k) +
 			 columns_bytes(q, t.column),
@@ -395,7 +395,7 @@ static void depthwise_pack(const struct qconv *q, const struct qweights *w, void
 }
 
 /* Pointers to all pixels that a line of outputs sees. */
-static void point_lines(const struct product_job *j, size_t picture, size_t h, const char **to)
+static void point_lines(const struct product_job *j, size_t picture, size_t h, const void **to)
 {
 	const struct rows *r = &j->q->rows;
 	const char *x = j->x + picture * picture_bytes(j->q), *edge = j->q->packed;
@@ -420,7 +420,7 @@ static void depthwise_task(void *context, size_t i, int lane)
 {
 	const struct product_job *j = context;
 	const struct qconv *q = j->q;
-	const char **at = (const char **)(void *)(j->work + (size_t)lane * depthwise_lane(q));
+	const void **at = (const void **)(void *)(j->work + (size_t)lane * depthwise_lane(q));
 
 	point_lines(j, i / q->rows.out[1], i % q->rows.out[1], at);
 	struct qdepthwise d = {

@@ -169,7 +169,7 @@ static void product_task(void *context, size_t i, int lane)
 	size_t k = q->k / q->groups, pixel = t.picture * rows_pixels(&q->rows) + t.first;
 	size_t channel = t.group * k + t.column;
 	size_t picture = q->rows.in[0] * q->rows.in[1] * q->rows.in[2];
-	const char **rows = (const char **)(void *)(j->work + (size_t)lane * lane_bytes(q));
+	const void **rows = (const void **)(void *)(j->work + (size_t)lane * lane_bytes(q));
 
 	rows_point(&j->wide, j->words + t.picture * picture * j->wide.pitch, t.first, t.count,
 		   j->packed, rows);
@@ -198,7 +198,7 @@ static void depthwise_task(void *context, size_t i, int lane)
 	const struct qconv *q = j->q;
 	size_t lines = q->rows.out[0] * q->rows.out[1], width = q->rows.out[2];
 	size_t picture = q->rows.in[0] * q->rows.in[1] * q->rows.in[2];
-	const char **rows = (const char **)(void *)(j->work + (size_t)lane * lane_bytes(q));
+	const void **rows = (const void **)(void *)(j->work + (size_t)lane * lane_bytes(q));
 	const int32_t *bias = (const int32_t *)(const void *)(j->packed + edge_bytes(q));
 	const float *factor = (const float *)(bias + q->k);
 

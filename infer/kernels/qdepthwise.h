@@ -15,7 +15,7 @@
 struct qdepthwise {
 	size_t channels, width; /* output pixels of the row */
 	size_t lines, columns;  /* pointers: line by line, as far as the last group reaches */
-	const char *const *at;  /* at[line * columns + x], x = 0 is the first pixel of padding */
+	const void *const *at;  /* at[line * columns + x], x = 0 is the first pixel of padding */
 	size_t flight, groups;  /* output pixels at a time; groups of four pixels that they see */
 	size_t stride, dilation;
 	const char *packed;

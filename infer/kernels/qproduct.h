@@ -14,7 +14,7 @@
 
 struct qproduct {
 	size_t count, taps, depth; /* depth: bytes of a tap */
-	const char *const *rows;   /* rows[tap * count + i]; 3 bytes behind a tap may be read */
+	const void *const *rows;   /* rows[tap * count + i]; 3 bytes behind a tap may be read */
 	size_t offset;             /* bytes to add to each of these pointers */
 	const char *panel;         /* first panel */
 	size_t columns;            /* valid ones, over all panels from here on */

@@ -10,7 +10,7 @@
 
 struct qwords {
 	size_t count, taps, depth; /* depth: words of a tap, even */
-	const char *const *rows;   /* rows[tap * count + i], of words */
+	const void *const *rows;   /* rows[tap * count + i], of words */
 	size_t offset;             /* bytes to add to each of these pointers */
 	const char *panel;
 	size_t columns;
@@ -24,7 +24,7 @@ struct qwords {
 /* One output row of a depthwise convolution: bytes as they are; weights as words by tap, channel. */
 struct qwords_depthwise {
 	size_t channels, width, taps;
-	const char *const *rows; /* rows[tap * width + i] */
+	const void *const *rows; /* rows[tap * width + i] */
 	bool x_signed;
 	int32_t x_zero;
 	const int32_t *bias;

@@ -35,7 +35,7 @@ static bool line_at(const struct rows *r, size_t tap, size_t line, size_t *at)
 
 /* One tap along one line: output pixels [w, w + many) of it. */
 static void point_line(const struct rows *r, const char *line, size_t k, size_t w, size_t many,
-		       const char *padding, const char **to)
+		       const void *padding, const void **to)
 {
 	ptrdiff_t at = (ptrdiff_t)(w * r->stride[2] + k * r->dilation[2]) - r->pad[2];
 	ptrdiff_t in = (ptrdiff_t)r->in[2], step = (ptrdiff_t)r->stride[2];
@@ -60,12 +60,12 @@ static bool as_they_lie(const struct rows *r)
 	return true;
 }
 
-void rows_point(const struct rows *r, const char *x, size_t first, size_t count,
-		const char *padding, const char **to)
+void rows_point(const struct rows *r, const void *x, size_t first, size_t count,
+		const void *padding, const void **to)
 {
 	if (as_they_lie(r)) {
 		for (size_t i = 0; i < count; i++)
-			to[i] = x + (first + i) * r->pitch;
+			to[i] = (const char *)x + (first + i) * r->pitch;
 		return;
 	}
 	for (size_t tap = 0; tap < r->kernel[0] * r->kernel[1]; tap++, to += count * r->kernel[2])
@@ -75,9 +75,10 @@ void rows_point(const struct rows *r, const char *x, size_t first, size_t count,
 
 			many = r->out[2] - w < count - i ? r->out[2] - w : count - i;
 			for (size_t k = 0; k < r->kernel[2]; k++) {
-				const char **put = to + k * count + i;
+				const void **put = to + k * count + i;
 				if (inside)
-					point_line(r, x + at, k, w, many, padding, put);
+					point_line(r, (const char *)x + at, k, w, many, padding,
+						   put);
 				else
 					for (size_t j = 0; j < many; j++)
 						put[j] = padding;
@@ -124,7 +125,7 @@ static const char *run_at(const struct rows *r, const char *line, ptrdiff_t left
 
 /* Window rows of output pixels [w, w + many) of one line: copies at its ends, pointers between. */
 static void point_runs(const struct rows *r, const char *line, size_t w, size_t many,
-		       const char *padding, char **spare, const char **to)
+		       const void *padding, char **spare, const void **to)
 {
 	ptrdiff_t at = (ptrdiff_t)(w * r->stride[2]) - r->pad[2], step = (ptrdiff_t)r->stride[2];
 	ptrdiff_t last = (ptrdiff_t)r->in[2] - (ptrdiff_t)r->kernel[2];
@@ -134,9 +135,11 @@ static void point_runs(const struct rows *r, const char *line, size_t w, size_t 
 					      : run_at(r, line, at, padding, spare);
 }
 
-void rows_point_runs(const struct rows *r, const char *x, size_t first, size_t count,
-		     const char *padding, char *spare, const char **to)
+void rows_point_runs(const struct rows *r, const void *x, size_t first, size_t count,
+		     const void *padding, void *spare, const void **to)
 {
+	char *copies = spare;
+
 	for (size_t tap = 0; tap < rows_run_taps(r); tap++)
 		for (size_t i = 0, w = first % r->out[2], many; i < count; i += many, w = 0) {
 			size_t at;
@@ -144,7 +147,7 @@ void rows_point_runs(const struct rows *r, const char *x, size_t first, size_t c
 
 			many = r->out[2] - w < count - i ? r->out[2] - w : count - i;
 			if (inside)
-				point_runs(r, x + at, w, many, padding, &spare, to);
+				point_runs(r, (const char *)x + at, w, many, padding, &copies, to);
 			else
 				for (size_t j = 0; j < many; j++)
 					to[j] = padding;

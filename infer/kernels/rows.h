@@ -18,8 +18,8 @@ size_t rows_taps(const struct rows *r);   /* of the window */
 size_t rows_pixels(const struct rows *r); /* of one output picture */
 
 /* For output pixels [first, first + count) of picture x: to[tap * count + i]. */
-void rows_point(const struct rows *r, const char *x, size_t first, size_t count,
-		const char *padding, const char **to);
+void rows_point(const struct rows *r, const void *x, size_t first, size_t count,
+		const void *padding, const void **to);
 
 /* Few channels without gaps, as in the first layer: the taps of one row of the window lie side by side
  * in the picture, so that they serve as one tap of kernel width x pitch bytes. Only windows that hang
@@ -30,7 +30,7 @@ size_t rows_run_bytes(const struct rows *r);
 
 /* As rows_point with rows_run_taps taps; padding holds rows_run_bytes; spare: as many bytes for each of
  * taps x count pointers. */
-void rows_point_runs(const struct rows *r, const char *x, size_t first, size_t count,
-		     const char *padding, char *spare, const char **to);
+void rows_point_runs(const struct rows *r, const void *x, size_t first, size_t count,
+		     const void *padding, void *spare, const void **to);
 
 #endif

@@ -30,7 +30,7 @@ INLINE void tile(const struct igemm *g, const struct spot *s, const int rows, co
 		const float *p[ROWS];
 #pragma GCC unroll 8
 		for (int r = 0; r < rows; r++)
-			p[r] = g->rows[t * g->count + s->i + (size_t)r] + g->offset;
+			p[r] = (const float *)g->rows[t * g->count + s->i + (size_t)r] + g->offset;
 		for (size_t c = 0; c < g->depth; c++, w += COLS) {
 			vec w0 = full ? load(w) : (vec){ 0 }, w1 = full > 1 ? load(w + VEC) : w0;
 			half wh = part ? load_half(w + full * VEC) : (half){ 0 };

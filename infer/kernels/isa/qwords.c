@@ -53,7 +53,7 @@ INLINE void tile(const struct qwords *g, const int rows, const char *panel, size
 	for (size_t t = 0; t < g->taps; t++) {
 		const char *p[ROWS];
 		for (int r = 0; r < rows; r++)
-			p[r] = g->rows[t * g->count + i + (size_t)r] + g->offset;
+			p[r] = (const char *)g->rows[t * g->count + i + (size_t)r] + g->offset;
 		for (size_t d = 0; d < g->depth; d += 2, w += COLS * 4)
 #pragma GCC unroll 4
 			for (int r = 0; r < rows; r++) {

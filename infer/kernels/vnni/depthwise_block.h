@@ -38,11 +38,12 @@ INLINE void NAME(pixels)(const struct qdepthwise *d, const int flight, const int
 		for (int j = 0; j < 4; j++)
 			sum[f][j] = LOAD(packed + j * WIDE);
 	for (size_t l = 0; l < d->lines; l++) {
-		const char *const *at = d->at + l * d->columns + w * d->stride;
+		const void *const *at = d->at + l * d->columns + w * d->stride;
 #pragma GCC unroll 2
 		for (int g = 0; g < groups; g++, at += 4 * hop) {
-			VI p0 = LOAD(at[0] + c), p1 = LOAD(at[hop] + c);
-			VI p2 = LOAD(at[2 * hop] + c), p3 = LOAD(at[3 * hop] + c);
+			VI p0 = LOAD((const char *)at[0] + c), p1 = LOAD((const char *)at[hop] + c);
+			VI p2 = LOAD((const char *)at[2 * hop] + c),
+			   p3 = LOAD((const char *)at[3 * hop] + c);
 			VI l0 = MM(unpacklo_epi8)(p0, p1), h0 = MM(unpackhi_epi8)(p0, p1);
 			VI l1 = MM(unpacklo_epi8)(p2, p3), h1 = MM(unpackhi_epi8)(p2, p3);
 			VI v[4] = { MM(unpacklo_epi16)(l0, l1), MM(unpackhi_epi16)(l0, l1),

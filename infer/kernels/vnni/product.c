@@ -108,7 +108,7 @@ INLINE void tile(const struct qproduct *g, const int rows, const int vectors, co
 		const char *p[ROWS];
 #pragma GCC unroll 8
 		for (int r = 0; r < rows; r++)
-			p[r] = g->rows[t * g->count + i + (size_t)r] + g->offset;
+			p[r] = (const char *)g->rows[t * g->count + i + (size_t)r] + g->offset;
 		for (size_t q = 0; q < quads; q++, w += vectors * 64) {
 			__m512i w0 = _mm512_loadu_si512(w);
 			__m512i w1 = vectors > 1 ? _mm512_loadu_si512(w + 64) : w0;
