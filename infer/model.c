@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -38,9 +39,19 @@ static void name_kernels(struct model *m)
 		 set == KERNELS_NATIVE ? isa_name(isa_best()) : "");
 }
 
+/* More threads than processors would only wait for each other. */
+static int lanes_of(int threads)
+{
+	cpu_set_t set;
+	int most = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : threads;
+
+	return threads < most ? threads : most;
+}
+
 static struct model *read_model(const void *bytes, size_t size, bool mapped,
 				const struct model_options *o, struct err *e)
 {
+	int lanes = lanes_of(o->threads);
 	struct model *m = calloc(1, sizeof *m);
 	size_t limit = o->memory_max ? o->memory_max : READ_MAX(size);
 
@@ -56,8 +67,8 @@ static struct model *read_model(const void *bytes, size_t size, bool mapped,
 	m->graph->mapped = mapped;
 	m->graph->file_bytes = size;
 	m->graph->memory_most = o->memory_max ? o->memory_max : RUNNING_MAX;
-	if (o->threads > 1) {
-		m->graph->crew = crew_new(o->threads);
+	if (lanes > 1) {
+		m->graph->crew = crew_new(lanes);
 		if (!m->graph->crew) {
 			err_code(e, EX_OSERR, "%d threads cannot be had", o->threads);
 			goto failed;

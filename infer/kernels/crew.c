@@ -1,18 +1,23 @@
 /* A small pool of threads. Work is cut into numbered tasks by the caller, whatever the number of
  * lanes; a lane takes the numbers of its own share first, for what it wrote a layer ago lies in its
- * cache, then what others have left. Layers are short (tens of microseconds),
- * so idle lanes spin for a while before they sleep. */
+ * cache, then what others have left. Layers are short (tens of microseconds), so idle lanes spin for
+ * a while before they sleep. A job is done when its tasks are: a lane that has no processor just now
+ * keeps nobody waiting. What it takes when it is back is of the job that then is, since a share's next
+ * task and its end are one word, and task and context are written before it. */
 #include "infer/kernels/kernels.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define SPINS 20000 /* some tens of microseconds */
+#define SPINS 20000 /* some hundred microseconds, */
+#define WAITS 2000  /* and a tenth of them until others may have the processor */
 
 struct lane {
-	_Alignas(64) size_t next; /* of its share of the present job, up to end */
-	size_t end;
+	_Alignas(
+	    64) uint64_t share; /* job in the upper half, next task of its share in the lower */
 	struct crew *crew;
 	pthread_t thread;
 	int number;
@@ -29,17 +34,36 @@ struct crew {
 	/* the present job */
 	void (*task)(void *context, size_t i, int lane);
 	void *context;
-	int busy; /* lanes, the caller's apart, that have not finished it */
+	size_t left; /* tasks that are not done */
 };
+
+/* Take the next task of this share, if there is one. What is taken keeps the job, and so task and context,
+ * alive until it is done. */
+static bool take(struct lane *l, size_t *task)
+{
+	uint64_t share = __atomic_load_n(&l->share, __ATOMIC_ACQUIRE);
+
+	do {
+		*task = share & UINT32_MAX;
+		if (*task >= share >> 32)
+			return false;
+	} while (!__atomic_compare_exchange_n(&l->share, &share, share + 1, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
+	return true;
+}
 
 static void work(struct crew *c, int lane)
 {
+	size_t task;
+
 	for (int k = 0; k < c->lanes; k++) {
 		struct lane *l = &c->lane[(lane + k) % c->lanes];
-		size_t i;
+		size_t done = 0;
 
-		while ((i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED)) < l->end)
-			c->task(c->context, i, lane);
+		for (; take(l, &task); done++)
+			c->task(c->context, task, lane);
+		if (done)
+			__atomic_sub_fetch(&c->left, done, __ATOMIC_ACQ_REL);
 	}
 }
 
@@ -71,7 +95,6 @@ static void *lane_main(void *argument)
 		if (__atomic_load_n(&c->ending, __ATOMIC_ACQUIRE))
 			return NULL;
 		work(c, l->number);
-		__atomic_sub_fetch(&c->busy, 1, __ATOMIC_ACQ_REL);
 	}
 }
 
@@ -98,6 +121,7 @@ struct crew *crew_new(int lanes)
 		crew_free(&c);
 		return NULL;
 	}
+	memset(c->lane, 0, (size_t)c->lanes * sizeof *c->lane);
 	return c;
 }
 
@@ -142,7 +166,7 @@ int crew_lanes(const struct crew *c)
 void crew_run(struct crew *c, void (*task)(void *context, size_t i, int lane), void *context,
 	      size_t count)
 {
-	if (!c || c->lanes == 1 || count < 2) {
+	if (!c || c->lanes == 1 || count < 2 || count > UINT32_MAX) {
 		for (size_t i = 0; i < count; i++)
 			task(context, i, 0);
 		return;
@@ -151,14 +175,18 @@ void crew_run(struct crew *c, void (*task)(void *context, size_t i, int lane), v
 		start(c);
 	c->task = task;
 	c->context = context;
-	for (int i = 0; i < c->lanes; i++) {
-		c->lane[i].next = count * (size_t)i / (size_t)c->lanes;
-		c->lane[i].end = count * ((size_t)i + 1) / (size_t)c->lanes;
-	}
-	__atomic_store_n(&c->busy, c->lanes - 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&c->left, count, __ATOMIC_RELAXED);
+	for (size_t i = 0, lanes = (size_t)c->lanes; i < lanes; i++)
+		__atomic_store_n(&c->lane[i].share,
+				 (uint64_t)(count * (i + 1) / lanes) << 32 | count * i / lanes,
+				 __ATOMIC_RELEASE);
 	post(c);
 	work(c, 0);
-	while (__atomic_load_n(&c->busy, __ATOMIC_ACQUIRE) > 0) {
+	for (int i = 0; __atomic_load_n(&c->left, __ATOMIC_ACQUIRE) > 0;) {
+		if (i < WAITS)
+			i++;
+		else
+			sched_yield();
 #ifdef __x86_64__
 		__builtin_ia32_pause();
 #endif
