@@ -165,16 +165,17 @@ static void merge(struct graph *g)
 
 /* --- i8 to u8 ---------------------------------------------------------------------------------------------- */
 
-static struct tensor *zero_as_u8(struct graph *g, const struct quantity *q, struct err *e)
+static struct tensor *zero_as(struct graph *g, const struct quantity *q, enum dtype type, int64_t v,
+			      struct err *e)
 {
 	struct tensor *t = graph_tensor(g, "", e);
 
-	if (!t || tensor_shape(t, DTYPE_U8, q->scale->rank, q->scale->dim, e) < 0 ||
+	if (!t || tensor_shape(t, type, q->scale->rank, q->scale->dim, e) < 0 ||
 	    graph_fill(g, t, e) < 0)
 		return NULL;
 	t->constant = true;
 	t->name = q->zero ? q->zero->name : "";
-	*(uint8_t *)t->data = (uint8_t)(zero_of(q) + 128);
+	*(uint8_t *)t->data = (uint8_t)v;
 	return t;
 }
 
@@ -189,6 +190,24 @@ static int with_zero(struct graph *g, struct node *n, struct tensor *zero, struc
 	in[2] = zero;
 	n->in = in;
 	n->in_count = 3;
+	return 0;
+}
+
+/* i8 that only an attribute asks for (output_dtype, since opset 21) has a zero point that says so, as all
+ * that is made of a QuantizeLinear takes its type from there. */
+static int tell_signed(struct graph *g, struct err *e)
+{
+	for (struct node *n = g->first; n; n = n->next) {
+		struct tensor *zero;
+		struct quantity q;
+
+		if (!is_quantize(n) || n->out[0]->dtype != DTYPE_I8 || node_in(n, 2))
+			continue;
+		q = quantity_made(n);
+		zero = zero_as(g, &q, DTYPE_I8, 0, e);
+		if (!zero || with_zero(g, n, zero, e) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -209,11 +228,13 @@ static int to_unsigned(struct graph *g, struct err *e)
 
 		if (!made && !read)
 			continue;
-		zero = zero_as_u8(g, &q, e);
+		zero = zero_as(g, &q, DTYPE_U8, zero_of(&q) + 128, e);
 		if (!zero || with_zero(g, n, zero, e) < 0)
 			return -1;
-		if (made)
+		if (made) {
 			n->out[0]->dtype = DTYPE_U8;
+			n->attr_count = 0; /* output_dtype; no other matters to one scale */
+		}
 	}
 	return 0;
 }
@@ -422,8 +443,8 @@ int fuse_qdq(struct graph *g, struct err *e)
 	if (each(g, expand, e) < 0)
 		return -1;
 	merge(g);
-	if (fold_numbers(g, e) < 0 || to_unsigned(g, e) < 0 || sink_all(g, e) < 0 ||
-	    hoist_all(g, e) < 0)
+	if (fold_numbers(g, e) < 0 || tell_signed(g, e) < 0 || to_unsigned(g, e) < 0 ||
+	    sink_all(g, e) < 0 || hoist_all(g, e) < 0)
 		return -1;
 	merge(g);
 	if (each(g, fuse_qproduct, e) < 0 || each(g, lookups, e) < 0 ||

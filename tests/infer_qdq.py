@@ -236,4 +236,22 @@ for depth in range(3):
 y = q.put("Concat", np.concatenate([q.value[p] for p in parts], 1), *parts, axis=1)
 all_fine &= check("Concats that begin alike", q, y, 0.08, ["QConv"], left=9)
 
+# Since opset 21 an attribute may say that bytes are signed, and there may be no zero point.
+q = Q(x)
+q.g.opset = 21
+c = q.conv(q.qdq("x", 0.03, 120), 0.03, 6, 3)
+s = q.g.const(f32(0.05))
+bytes_ = q.g("Flatten", q.g("QuantizeLinear", c, s, output_dtype=3))
+value = np.clip(np.rint(q.value[c] / np.float32(0.05)), -128, 127).reshape(1, -1) * np.float32(0.05)
+y = q.put("DequantizeLinear", value, bytes_, s)
+all_fine &= check("i8 by output_dtype, no zero point", q, y, 0.05, ["QConv"])
+
+q = Q(x)
+q.g.opset = 21
+pool = np.max([x[:, :, i:i + 8, k:k + 9] for i in range(2) for k in range(2)], 0)
+s, z = q.g.const(f32(0.03)), q.g.const(np.asarray(5, "int8"))
+bytes_ = q.g("QuantizeLinear", q.g("MaxPool", "x", kernel_shape=[2, 2]), s, z, output_dtype=3)
+y = q.put("DequantizeLinear", (np.clip(np.rint(f32(pool) / np.float32(0.03)) + 5, -128, 127) - 5) * 0.03, bytes_, s, z)
+all_fine &= check("output_dtype of what moves before MaxPool", q, y, 0.03, ["MaxPool"])
+
 sys.exit(not all_fine)

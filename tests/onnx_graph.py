@@ -28,7 +28,7 @@ def attribute(name, value):
 
 class Graph:
     def __init__(self, shape):
-        self.body, self.shape, self.count = b"", shape, 0
+        self.body, self.shape, self.count, self.opset = b"", shape, 0, 13
 
     def const(self, array):
         self.count += 1
@@ -49,4 +49,4 @@ class Graph:
         dims = b"".join(field(1, field(1, d)) for d in self.shape)
         tensor = field(2, field(1, field(1, 1) + field(2, dims)))
         graph = self.body + field(11, field(1, "x") + tensor) + field(12, field(1, output) + tensor)
-        return field(1, 8) + field(7, graph) + field(8, field(2, 13)) + field(8, field(1, "com.microsoft") + field(2, 1))
+        return field(1, 8) + field(7, graph) + field(8, field(2, self.opset)) + field(8, field(1, "com.microsoft") + field(2, 1))
