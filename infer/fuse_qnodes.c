@@ -70,26 +70,50 @@ static bool in_units(const struct node *dq, const struct quantity *x, const stru
 	       (dq->in[2]->constant && tensor_int(dq->in[2], 0) == 0); /* always 0 for i32 */
 }
 
-/* The bias as QConv and QGemm take it: sums, or real numbers. false: there is one that they do not take. */
-static bool bias_of(struct tensor *t, int64_t count, const struct quantity *x,
-		    const struct quantity *w, struct tensor **bias)
+/* Is there a sum for each of these real numbers? Not if weights are next to nothing: then the bias is all. */
+static bool fits(const struct tensor *bias, const struct quantity *x, const struct quantity *w)
 {
-	const struct node *n;
+	double unit = *(const float *)x->scale->data;
+
+	for (size_t k = 0; k < tensor_count(bias); k++) {
+		size_t j = tensor_count(w->scale) == 1 ? 0 : k;
+		double v = ((const float *)bias->data)[k];
+
+		if (j >= tensor_count(w->scale) ||
+		    !(fabs(v) <= 1e9 * fabs(unit * ((const float *)w->scale->data)[j])))
+			return false;
+	}
+	return true;
+}
+
+/* The bias as QConv and QGemm take it: sums, or real numbers. 0: there is one that they do not take; -1
+ * with *e. */
+static int bias_of(struct graph *g, struct tensor *t, int64_t count, const struct quantity *x,
+		   const struct quantity *w, struct tensor **bias, struct err *e)
+{
+	struct node *n;
 
 	*bias = NULL;
 	if (!t)
-		return true;
+		return 1;
 	n = t->maker;
 	if (t->rank != 1 || t->dim[0] != count)
-		return false;
+		return 0;
+	if (!t->constant) {
+		if (!node_is(n, "DequantizeLinear") || !n->in[0]->constant || !n->in[1]->constant ||
+		    (node_in(n, 2) && !n->in[2]->constant))
+			return 0;
+		if (in_units(n, x, w)) {
+			*bias = n->in[0];
+			return 1;
+		}
+		if (graph_fold_node(g, n, e) < 0)
+			return -1;
+	}
+	if (!t->constant || !fits(t, x, w))
+		return 0;
 	*bias = t;
-	if (t->constant)
-		return true;
-	if (!node_is(n, "DequantizeLinear") || !n->in[0]->constant || !n->in[1]->constant)
-		return false;
-	if (in_units(n, x, w))
-		*bias = n->in[0];
-	return true; /* else it is folded later */
+	return 1;
 }
 
 /* Columns of the result, and the axis of the weights that they are; 0 if the product has a form that is not
@@ -130,17 +154,23 @@ int fuse_qproduct(struct graph *g, struct node *n, struct err *e)
 	struct tensor *in[QLINEAR_INPUTS] = { 0 }, *bias, *row = NULL;
 	struct node *act, *quantize, *m, *add;
 	int64_t axis, columns;
+	int taken;
 
 	if (!(node_is(n, "Conv") || node_is(n, "Gemm") || node_is(n, "MatMul")) ||
 	    !quantity_of(n->in[0], &x) || n->epilogue.act != ACT_NONE)
 		return 0;
 	columns = columns_of(n, &axis);
-	if (columns < 1 || tensor_count(n->out[0]) == 0 || !weights_of(n->in[1], axis, &w) ||
-	    !bias_of(node_in(n, 2), columns, &x, &w, &bias))
+	if (columns < 1 || tensor_count(n->out[0]) == 0 || !weights_of(n->in[1], axis, &w))
 		return 0;
+	taken = bias_of(g, node_in(n, 2), columns, &x, &w, &bias, e);
+	if (taken <= 0)
+		return taken;
 	add = bias ? NULL : added_to(n, &row);
-	if (add && !(bias_of(row, columns, &x, &w, &bias) && bias))
-		add = NULL, bias = NULL;
+	taken = add ? bias_of(g, row, columns, &x, &w, &bias, e) : 1;
+	if (taken < 0)
+		return -1;
+	if (taken == 0)
+		add = NULL;
 	quantize = quantized_by(add ? add : n, &act);
 	in[0] = x.bytes, in[1] = x.scale, in[2] = x.zero;
 	in[3] = w.bytes, in[4] = w.scale, in[5] = w.zero;

@@ -254,4 +254,17 @@ bytes_ = q.g("QuantizeLinear", q.g("MaxPool", "x", kernel_shape=[2, 2]), s, z, o
 y = q.put("DequantizeLinear", (np.clip(np.rint(f32(pool) / np.float32(0.03)) + 5, -128, 127) - 5) * 0.03, bytes_, s, z)
 all_fine &= check("output_dtype of what moves before MaxPool", q, y, 0.03, ["MaxPool"])
 
+# Of a channel whose weights are next to nothing the bias is what is left: no sum of 32 bits can hold it.
+for whose in "floats", "stored":
+    q = Q(x)
+    a = q.qdq("x", 0.03, 120)
+    scale = f32([1e-38, 0.01, 0, 0.01])
+    stored_w = np.ones((4, 12, 1, 1), "int8")
+    w = q.g("DequantizeLinear", q.g.const(stored_w), q.g.const(scale), q.g.const(np.zeros(4, "int8")), axis=0)
+    b = f32([1.5, 2, -3, 4])
+    b_name = q.bias(b, f32([0.01])[[0] * 4]) if whose == "stored" else q.g.const(b)
+    value = conv(q.value[a], stored_w * scale[:, None, None, None], b, 1, 0, 1)
+    y = q.qdq(q.put("Conv", value, a, w, b_name), 0.05, 128)
+    all_fine &= check(f"channels of bias alone, {whose}", q, y, 0.05, ["Conv"], left=9, whole=False)
+
 sys.exit(not all_fine)
