@@ -17,6 +17,10 @@
 
 /* --- quantities ---------------------------------------------------------------------------------------- */
 
+/* Between these, no quotient of two scales, nor of a product of two and a third, is infinite or 0. */
+#define SCALE_LEAST 1e-12f
+#define SCALE_MOST 1e12f
+
 static bool one_known(const struct tensor *t, enum dtype type)
 {
 	return t && t->constant && t->dtype == type && tensor_count(t) == 1;
@@ -35,7 +39,7 @@ static bool scale_known(const struct node *n, enum dtype type)
 	    (node_in(n, 2) && !one_known(n->in[2], type)))
 		return false;
 	scale = *(const float *)n->in[1]->data;
-	return scale > 0 && scale < 1e30f;
+	return scale > SCALE_LEAST && scale < SCALE_MOST;
 }
 
 bool is_quantize(const struct node *n)

@@ -267,4 +267,16 @@ for whose in "floats", "stored":
     y = q.qdq(q.put("Conv", value, a, w, b_name), 0.05, 128)
     all_fine &= check(f"channels of bias alone, {whose}", q, y, 0.05, ["Conv"], left=9, whole=False)
 
+# A scale so small that all is stopped.
+for kind in "Add", "Mul":
+    q = Q(x)
+    a, b = q.qdq("x", 0.03, 120), q.qdq("x", 1e5, 7)
+    value = q.value[a] + q.value[b] if kind == "Add" else q.value[a] * q.value[b]
+    s, z = q.g.const(f32(1e-36)), q.g.const(np.asarray(120, "uint8"))
+    bytes_ = q.g("QuantizeLinear", q.put(kind, value, a, b), s, z)
+    with np.errstate(over="ignore"):
+        stopped = np.clip(np.rint(f32(value) / np.float32(1e-36)) + 120, 0, 255)
+    y = q.put("DequantizeLinear", (stopped - 120) * 0.03, bytes_, q.g.const(f32(0.03)), z)
+    all_fine &= check(f"{kind} with a scale of next to nothing", q, y, 0.03, [], left=9)
+
 sys.exit(not all_fine)

@@ -10,8 +10,7 @@
 #include "infer/ops/ops.h"
 #include "infer/ops/qlinear.h"
 
-#define FACTOR_MOST 1e30f /* beyond it infinities could meet */
-#define BLOCK 8192        /* bytes a task, about */
+#define BLOCK 8192 /* bytes a task, about */
 
 /* How a tensor lies: rows of channels, or all of it. */
 struct lines {
