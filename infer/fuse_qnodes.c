@@ -257,7 +257,8 @@ static int fuse_mean(struct graph *g, struct node *n, struct err *e)
 	if (node_is(n, "ReduceMean") &&
 	    (!is_picture_mean(n) || n->out[0]->rank != n->in[0]->rank)) /* without keepdims */
 		return 0;
-	if (tensor_count(n->in[0]) / tensor_count(n->out[0]) > 1 << 22) /* sums of 32 bits */
+	if (tensor_count(n->in[0]) / (size_t)(n->in[0]->dim[0] * n->in[0]->dim[1]) >
+	    QPOOL_TAPS_MOST)
 		return 0;
 	struct tensor *in[] = { x.bytes, x.scale, x.zero, quantize->in[1], node_in(quantize, 2) };
 	m = quantity_node(g, n, OP_OURS, global ? "QGlobalAveragePool" : "QAveragePool", 5, in,

@@ -279,4 +279,10 @@ for kind in "Add", "Mul":
     y = q.put("DequantizeLinear", (stopped - 120) * 0.03, bytes_, q.g.const(f32(0.03)), z)
     all_fine &= check(f"{kind} with a scale of next to nothing", q, y, 0.03, [], left=9)
 
+# Means of many values: what counts is how many of them are one mean.
+q = Q(rng.normal(size=(1, 4, 1450, 1450)))
+a = q.qdq("x", 0.03, 120)
+y = q.qdq(q.put("GlobalAveragePool", q.value[a].astype("float64").mean((2, 3), keepdims=True), a), 1e-4, 128)
+all_fine &= check("mean of a picture of millions", q, y, 1e-4, ["QGlobalAveragePool"])
+
 sys.exit(not all_fine)

@@ -23,6 +23,8 @@ struct qplaces {
 	}
 #define QLINEAR_INPUTS 15
 
+#define QPOOL_TAPS_MOST (1 << 22) /* bytes of which there are means: sums of 32 bits */
+
 /* In n->state, as one of a plan's own: places, rows, n, c, k, groups and the weights' steps are set by the
  * operator, the rest by qlinear_plan. */
 struct qlinear {

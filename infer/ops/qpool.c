@@ -35,8 +35,8 @@ static int finish_shape(struct node *n, const struct qpool *p, struct err *e)
 		return node_invalid(n, e, "a zero point of another type than its tensor");
 	if (node_int(n, "channels_last", 0))
 		return node_unsupported(n, e, "channels_last");
-	if (tensor_count(x) / 4 > INT32_MAX / 1024)
-		return node_unsupported(n, e, "a picture of %zu values", tensor_count(x));
+	if ((double)p->w.in[0] * (double)p->w.in[1] * (double)p->w.in[2] > QPOOL_TAPS_MOST)
+		return node_unsupported(n, e, "channels of more than %d values", QPOOL_TAPS_MOST);
 	for (int i = 2; i < x->rank; i++)
 		dim[i] = p->w.out[i - x->rank + 3];
 	return node_output(n, 0, zero ? zero->dtype : DTYPE_U8, x->rank, dim, e);
