@@ -128,6 +128,37 @@ static int write_norm(struct node *n, struct err *e)
 	return 0;
 }
 
+static struct attr text_attr(const char *name, const char *text)
+{
+	return (struct attr){ .name = name, .type = 's', .s = text };
+}
+
+/* Upsample, and Resize of opset 10: scales are input 2 since 11, and what was the only way of counting
+ * places is said. Upsample itself is in no opset since 10. */
+static int write_resize(struct node *n, struct err *e)
+{
+	const struct attr *scales = node_attr(n, "scales");
+	struct attr *a = arena_array(n->graph->arena, 3, sizeof *a, e);
+	bool known;
+
+	if (!a)
+		return -1;
+	if (scales && constant_input(n, 1, DTYPE_F32, 1, scales->count, scales->floats, e) < 0)
+		return -1;
+	if (node_reach(n, 2, e) < 0)
+		return -1;
+	n->in[2] = n->in[1];
+	n->in[1] = NULL;
+	a[0] = text_attr("mode", node_text(n, "mode", "nearest"));
+	a[1] = text_attr("coordinate_transformation_mode", "asymmetric");
+	a[2] = text_attr("nearest_mode", "floor");
+	n->attr = a;
+	n->attr_count = 3;
+	n->type = "Resize";
+	n->op = op_find("", n->type, 13, &known);
+	return 0;
+}
+
 /* Columns: operator, first opset with the other form, how it is written (NULL: as it is). */
 static const struct change {
 	const char *type;
@@ -145,6 +176,8 @@ static const struct change {
 	{ "LogSoftmax", 13, write_softmax },
 	{ "Hardmax", 13, write_softmax },
 	{ "BatchNormalization", 9, write_norm },
+	{ "Upsample", 13, write_resize },
+	{ "Resize", 11, write_resize },
 	{ "MaxPool", 10, NULL },
 	{ "AveragePool", 10, NULL },
 	{ "ArgMax", 12, NULL },

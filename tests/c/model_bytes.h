@@ -48,7 +48,7 @@ static void put_text(struct bytes *b, int field, const char *text)
 	put_data(b, field, text, strlen(text));
 }
 
-/* "name=i1", "name=f0.5", "name=stext", "name=I1,2,3" */
+/* "name=i1", "name=f0.5", "name=stext", "name=I1,2,3", "name=F1,2.5" */
 static void put_attribute(struct bytes *node, const char *spec)
 {
 	struct bytes *a = calloc(1, sizeof *a);
@@ -72,6 +72,15 @@ static void put_attribute(struct bytes *node, const char *spec)
 	case 's':
 		put_text(a, 4, value);
 		put_int(a, 20, 3);
+		break;
+	case 'F':
+		for (const char *p = value; p && *p;
+		     p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
+			f = strtof(p, NULL);
+			put_varint(a, 7 << 3 | 5);
+			put(a, &f, 4);
+		}
+		put_int(a, 20, 6);
 		break;
 	default:
 		for (const char *p = value; p && *p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
@@ -143,6 +152,11 @@ static void put_input(struct bytes *graph, const char *name, const char *spec, i
 	} else if (*spec == 'N') {
 		one = atoll(spec + 1);
 		put_tensor(graph, name, 7, 0, NULL, &one, 8);
+	} else if (*spec == 'F' && strchr(spec, ',')) {
+		for (const char *p = spec + 1; p && *p;
+		     p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+			values[one++] = strtof(p, NULL);
+		put_tensor(graph, name, 1, 1, &one, values, (size_t)one * 4);
 	} else if (*spec == 'F') {
 		put_tensor(graph, name, 1, 0, NULL, &f, 4);
 	} else if (*spec == 'U') {
