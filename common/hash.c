@@ -2,47 +2,70 @@
 #include "common/hash.h"
 
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "common/sha256.h"
 
 struct hash {
-	crypto_hash_sha256_state state;
+	bool quick;
+	union {
+		struct sha256 own;
+		crypto_hash_sha256_state library;
+	};
 };
+
+static void begin(struct hash *h)
+{
+	h->quick = sha256_quick();
+	if (h->quick)
+		sha256_init(&h->own);
+	else
+		crypto_hash_sha256_init(&h->library);
+}
+
+static void finish(struct hash *h, char hex[HASH_HEX])
+{
+	unsigned char raw[crypto_hash_sha256_BYTES];
+
+	if (h->quick)
+		sha256_end(&h->own, raw);
+	else
+		crypto_hash_sha256_final(&h->library, raw);
+	sodium_bin2hex(hex, HASH_HEX, raw, sizeof raw);
+}
 
 struct hash *hash_new(void)
 {
 	struct hash *h = malloc(sizeof *h);
 
 	if (h)
-		crypto_hash_sha256_init(&h->state);
+		begin(h);
 	return h;
 }
 
 void hash_add(struct hash *h, const void *data, size_t size)
 {
-	crypto_hash_sha256_update(&h->state, data, size);
+	if (h->quick)
+		sha256_add(&h->own, data, size);
+	else
+		crypto_hash_sha256_update(&h->library, data, size);
 }
 
 void hash_end(struct hash **h, char hex[HASH_HEX])
 {
-	unsigned char raw[crypto_hash_sha256_BYTES];
-
-	crypto_hash_sha256_final(&(*h)->state, raw);
-	sodium_bin2hex(hex, HASH_HEX, raw, sizeof raw);
+	finish(*h, hex);
 	free(*h);
 	*h = NULL;
 }
 
 void hash_bytes(const void *data, size_t size, char hex[HASH_HEX])
 {
-	unsigned char raw[crypto_hash_sha256_BYTES];
+	struct hash h;
 
-	if (sha256_quick())
-		sha256_bytes(data, size, raw);
-	else
-		crypto_hash_sha256(raw, data, size);
-	sodium_bin2hex(hex, HASH_HEX, raw, sizeof raw);
+	begin(&h);
+	hash_add(&h, data, size);
+	finish(&h, hex);
 }
 
 uint64_t hash_number(const char hex[HASH_HEX])

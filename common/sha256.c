@@ -5,7 +5,6 @@
 #ifdef __x86_64__
 #include <cpuid.h>
 #include <immintrin.h>
-#include <stdint.h>
 #include <string.h>
 
 static const uint32_t k[64] = {
@@ -32,11 +31,11 @@ bool sha256_quick(void)
 
 #define SHA __attribute__((target("sha,ssse3,sse4.1")))
 
-/* state: ABEF, CDGH. */
-SHA static void blocks(__m128i state[2], const unsigned char *p, size_t count)
+SHA static void blocks(uint32_t state[8], const unsigned char *p, size_t count)
 {
 	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-	__m128i a = state[0], c = state[1], m[4];
+	__m128i a = _mm_loadu_si128((const void *)state), m[4];
+	__m128i c = _mm_loadu_si128((const void *)(state + 4));
 
 	for (; count; count--, p += 64) {
 		__m128i a0 = a, c0 = c;
@@ -58,41 +57,55 @@ SHA static void blocks(__m128i state[2], const unsigned char *p, size_t count)
 		a = _mm_add_epi32(a, a0);
 		c = _mm_add_epi32(c, c0);
 	}
-	state[0] = a;
-	state[1] = c;
+	_mm_storeu_si128((void *)state, a);
+	_mm_storeu_si128((void *)(state + 4), c);
 }
 
-/* The state as eight words, first to last, big-endian. */
-SHA static void words(const __m128i state[2], unsigned char out[32])
+void sha256_init(struct sha256 *s)
 {
-	uint32_t s[8];
+	/* F E B A, H G D C */
+	static const uint32_t start[8] = { 0x9b05688c, 0x510e527f, 0xbb67ae85, 0x6a09e667,
+					   0x5be0cd19, 0x1f83d9ab, 0xa54ff53a, 0x3c6ef372 };
 
-	_mm_storeu_si128((void *)s, state[0]);       /* F E B A */
-	_mm_storeu_si128((void *)(s + 4), state[1]); /* H G D C */
-	const uint32_t order[8] = { s[3], s[2], s[7], s[6], s[1], s[0], s[5], s[4] };
+	memcpy(s->state, start, sizeof start);
+	s->size = 0;
+}
+
+void sha256_add(struct sha256 *s, const void *data, size_t size)
+{
+	const unsigned char *p = data;
+	size_t have = s->size % 64, fill = size < 64 - have ? size : 64 - have;
+
+	if (size == 0)
+		return;
+	s->size += size;
+	if (have) {
+		memcpy(s->block + have, p, fill);
+		if (have + fill < 64)
+			return;
+		blocks(s->state, s->block, 1);
+		p += fill;
+		size -= fill;
+	}
+	blocks(s->state, p, size / 64);
+	memcpy(s->block, p + size / 64 * 64, size % 64);
+}
+
+void sha256_end(struct sha256 *s, unsigned char out[32])
+{
+	static const int order[8] = { 3, 2, 7, 6, 1, 0, 5, 4 };
+	uint64_t bits = __builtin_bswap64(s->size * 8);
+	unsigned char last[128] = { 0 };
+	size_t have = s->size % 64, end = have < 56 ? 64 : 128;
+
+	memcpy(last, s->block, have);
+	last[have] = 0x80;
+	memcpy(last + end - 8, &bits, 8);
+	blocks(s->state, last, end / 64);
 	for (int i = 0; i < 8; i++) {
-		uint32_t big = __builtin_bswap32(order[i]);
+		uint32_t big = __builtin_bswap32(s->state[order[i]]);
 		memcpy(out + 4 * i, &big, 4);
 	}
-}
-
-SHA void sha256_bytes(const void *data, size_t size, unsigned char out[32])
-{
-	__m128i state[2] = { _mm_set_epi32(0x6a09e667, (int)0xbb67ae85, 0x510e527f,
-					   (int)0x9b05688c),
-			     _mm_set_epi32(0x3c6ef372, (int)0xa54ff53a, 0x1f83d9ab, 0x5be0cd19) };
-	const unsigned char *p = data;
-	size_t left = size % 64, end = left < 56 ? 64 : 128;
-	unsigned char last[128] = { 0 };
-	uint64_t bits = __builtin_bswap64((uint64_t)size * 8);
-
-	blocks(state, p, size / 64);
-	if (left)
-		memcpy(last, p + size - left, left);
-	last[left] = 0x80;
-	memcpy(last + end - 8, &bits, 8);
-	blocks(state, last, end / 64);
-	words(state, out);
 }
 
 #else
@@ -102,9 +115,19 @@ bool sha256_quick(void)
 	return false;
 }
 
-void sha256_bytes(const void *data, size_t size, unsigned char out[32])
+void sha256_init(struct sha256 *s)
 {
-	(void)data, (void)size, (void)out;
+	(void)s;
+}
+
+void sha256_add(struct sha256 *s, const void *data, size_t size)
+{
+	(void)s, (void)data, (void)size;
+}
+
+void sha256_end(struct sha256 *s, unsigned char out[32])
+{
+	(void)s, (void)out;
 }
 
 #endif
