@@ -20,6 +20,9 @@ bool quantity_of(const struct tensor *t, struct quantity *q);
 /* What such a QuantizeLinear makes. */
 struct quantity quantity_made(const struct node *n);
 
+bool is_byte(enum dtype t);
+int64_t quantity_zero(const struct quantity *q);
+
 /* The same scale, zero point and type? */
 bool quantity_same(const struct quantity *a, const struct quantity *b);
 

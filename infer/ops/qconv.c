@@ -82,21 +82,7 @@ static int integer_shape(struct node *n, struct err *e)
 
 	if (!l)
 		return -1;
-	*l = (struct qlinear){ .at = { .x = 0,
-				       .w = 1,
-				       .x_zero = 2,
-				       .w_zero = 3,
-				       .x_scale = -1,
-				       .w_scale = -1,
-				       .y_scale = -1,
-				       .y_zero = -1,
-				       .bias = -1,
-				       .other = -1,
-				       .other_scale = -1,
-				       .other_zero = -1,
-				       .sum_scale = -1,
-				       .sum_zero = -1,
-				       .table = -1 } };
+	*l = (struct qlinear){ .at = QINTEGER_PLACES };
 	return check(n, l, DTYPE_I32, e);
 }
 

@@ -23,6 +23,14 @@ struct qplaces {
 	}
 #define QLINEAR_INPUTS 15
 
+/* Those of ConvInteger and MatMulInteger, which know no scale. */
+#define QINTEGER_PLACES                                                                  \
+	{                                                                                \
+		.x = 0, .w = 1, .x_zero = 2, .w_zero = 3, .x_scale = -1, .w_scale = -1,  \
+		.y_scale = -1, .y_zero = -1, .bias = -1, .other = -1, .other_scale = -1, \
+		.other_zero = -1, .sum_scale = -1, .sum_zero = -1, .table = -1           \
+	}
+
 #define QPOOL_TAPS_MOST (1 << 22) /* bytes of which there are means: sums of 32 bits */
 
 /* In n->state, as one of a plan's own: places, rows, n, c, k, groups and the weights' steps are set by the

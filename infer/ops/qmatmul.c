@@ -152,22 +152,7 @@ static int plan(struct node *n, struct err *e)
 {
 	struct qmatmul *q = n->state;
 
-	q->linear.at = q->scaled ? (struct qplaces)QLINEAR_PLACES
-				 : (struct qplaces){ .x = 0,
-						     .w = 1,
-						     .x_zero = 2,
-						     .w_zero = 3,
-						     .x_scale = -1,
-						     .w_scale = -1,
-						     .y_scale = -1,
-						     .y_zero = -1,
-						     .bias = -1,
-						     .other = -1,
-						     .other_scale = -1,
-						     .other_zero = -1,
-						     .sum_scale = -1,
-						     .sum_zero = -1,
-						     .table = -1 };
+	q->linear.at = q->scaled ? (struct qplaces)QLINEAR_PLACES : (struct qplaces)QINTEGER_PLACES;
 	q->fast = is_fast(n, q);
 	if (q->fast)
 		return plan_linear(n, q, false, e);
