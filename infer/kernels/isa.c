@@ -44,12 +44,14 @@ enum isa isa_best(void)
 
 /* The questions beyond the sets are asked of kernels that compute in whole numbers, whose results are the
  * same everywhere: they do not belong to a set's name. */
+#ifdef __x86_64__
 static bool beyond(void)
 {
 	const char *most = getenv("ANDON_ISA");
 
 	return isa_best() == ISA_AVX512 && (!most || strcmp(most, names[ISA_AVX512]) != 0);
 }
+#endif
 
 bool isa_vnni(void)
 {

@@ -14,6 +14,7 @@ static const struct qconv_kernel *choose(const struct qconv *q, enum kernel_set 
 		       : qconv_depthwise(q)         ? &qconv_words
 						    : &qconv_vnni;
 #endif
+	(void)q;
 	return &qconv_words;
 }
 

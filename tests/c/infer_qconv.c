@@ -290,6 +290,9 @@ int main(int argc, char **argv)
 	static const char *const sets[] = { "base", "avx2", "avx512", "vnni" };
 	int bad = 0;
 
+#ifndef __x86_64__
+	return run_all("base"); /* there is no other */
+#endif
 	if (argc > 1)
 		return run_all(argv[1]);
 	for (int i = 0; i < 4; i++) {

@@ -170,7 +170,7 @@ INLINE void weight_line(const int side, wide a, wide b, wide c, wide *out, const
 INLINE void weights(const int side, const float *window, size_t columns, float *out, size_t step)
 {
 	for (size_t i = 0; i < columns; i += WIDE) {
-		wide g[9], half[WINOGRAD_SIDE_MAX * 3], row[WINOGRAD_SIDE_MAX];
+		wide g[9] = { 0 }, half[WINOGRAD_SIDE_MAX * 3], row[WINOGRAD_SIDE_MAX];
 
 		for (size_t t = 0; t < 9; t++)
 			for (size_t k = 0; k < WIDE; k++)
