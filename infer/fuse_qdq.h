@@ -1,4 +1,5 @@
-/* What the passes over quantised graphs share (fuse_qdq.c, fuse_qnodes.c, fuse_lookup.c). Exporters write
+/* What the passes over quantised graphs share (fuse_qdq.c, fuse_quantity.c, fuse_qnodes.c,
+ * fuse_lookup.c). Exporters write
  * QuantizeLinear and DequantizeLinear around operators on floats; what is meant is the operator on bytes. */
 #ifndef INFER_FUSE_QDQ_H
 #define INFER_FUSE_QDQ_H
@@ -36,7 +37,8 @@ struct node *quantity_node(struct graph *g, struct node *before, const char *dom
 			   const char *type, int count, struct tensor *const *in, struct tensor *y,
 			   struct err *e);
 
-/* y's bytes as a's bytes looked up: 1 done, 0 not a table, -1 with *e. n is a QuantizeLinear. */
+/* What QuantizeLinear n makes becomes a table of other bytes: 1 done, 0 it is no function of one byte, -1
+ * with *e. */
 int fuse_lookup(struct graph *g, struct node *n, struct err *e);
 
 /* The bytes of q in the quantity `as`: themselves, or looked up before `before`. NULL with *e. */
