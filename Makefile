@@ -46,11 +46,14 @@ flags := -std=c11 -D_GNU_SOURCE -I. -I$(B)/gen -Wall -Wextra -Wshadow -Wpointer-
 sources_of = $(shell find $(1) -name "*.c" 2>/dev/null | LC_ALL=C sort)
 objects_of = $(patsubst %.c,$(B)/obj/%.o,$(filter-out infer/kernels/isa/% infer/kernels/vnni/%,$(call sources_of,$(1))))
 programs := $(patsubst %/main.c,$(B)/bin/%,$(wildcard $(stages:%=%/main.c)))
+# A tool is a program in a folder of a room: ROOM/TOOL/main.c, linked with ROOM.
+tool_mains := $(wildcard $(rooms:%=%/*/main.c))
+tools    := $(foreach m,$(tool_mains),$(B)/bin/$(word 2,$(subst /, ,$(m))))
 tests    := $(patsubst tests/c/%.c,$(B)/test/%,$(wildcard tests/c/*.c))
 fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
-mans     := $(stages:%=$(B)/man/andon-%.1)
+mans     := $(patsubst $(B)/bin/%,$(B)/man/andon-%.1,$(programs) $(tools))
 
-all: $(programs) $(B)/bin/onnx-cases
+all: $(programs) $(tools) $(B)/bin/onnx-cases
 
 # --- building ---------------------------------------------------------------------------------------
 
@@ -113,12 +116,20 @@ extra_infer += $(patsubst %.c,$(B)/obj/%.o,$(wildcard infer/kernels/vnni/*.c))
 endif
 
 define room_rules
-$(B)/lib/$(1).a: $$(filter-out $(B)/obj/$(1)/main.o,$$(call objects_of,$(1)) $$(extra_$(1)))
+$(B)/lib/$(1).a: $$(filter-out %/main.o,$$(call objects_of,$(1)) $$(extra_$(1)))
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach room,$(rooms),$(eval $(call room_rules,$(room))))
+
+define tool_rule
+$(B)/bin/$(2): $(B)/obj/$(1)/$(2)/main.o $(B)/lib/$(1).a $(B)/lib/common.a
+	$$(call say,LD    $$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CFLAGS) $$(sanitize) $$(LDFLAGS) -Wl,--as-needed -o $$@ $$^ $$(if $$(filter common,$(1)),,$$(libs_$(1))) $$(libs_common)
+endef
+$(foreach m,$(tool_mains),$(eval $(call tool_rule,$(word 1,$(subst /, ,$(m))),$(word 2,$(subst /, ,$(m))))))
 
 # --- tests: the first word of a driver's name says which room it is linked with ----------------------
 
@@ -195,7 +206,7 @@ demo: deps
 
 install: all man
 	install -d $(DESTDIR)$(PREFIX)/lib/andon $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
-	install $(programs) $(DESTDIR)$(PREFIX)/lib/andon
+	install $(programs) $(tools) $(DESTDIR)$(PREFIX)/lib/andon
 	sed 's|@LIB@|$(PREFIX)/lib/andon|' pipelines/andon.sh >$(DESTDIR)$(PREFIX)/bin/andon
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/andon
 	install -m 644 $(mans) $(DESTDIR)$(PREFIX)/share/man/man1
