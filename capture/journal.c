@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/folder.h"
+
 #define SETTLED_MOST 4096 /* lines of settled files that are left to lie */
 
 static int trouble(const struct journal *j, const char *what, struct err *e)
@@ -116,7 +118,9 @@ static int write_anew(struct journal *j, struct err *e)
 	for (size_t i = 0; i < j->count; i++)
 		if (write_entry(fd, &j->entry[i]) < 0)
 			goto out;
-	if (fsync(fd) < 0 || rename(fresh, j->path) < 0)
+	/* Not without the folder: a power cut would bring the former file back, and what is added from
+	 * now on goes into this one. */
+	if (fsync(fd) < 0 || rename(fresh, j->path) < 0 || folder_sync(j->path) < 0)
 		goto out;
 	if (j->fd >= 0)
 		close(j->fd);

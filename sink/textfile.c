@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/folder.h"
 #include "common/log.h"
 
 #define CHUNK ((size_t)1 << 20)
@@ -118,19 +118,6 @@ static int mend(struct textfile *t, const char *path, struct err *e)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* A new name is durable when its folder is. */
-static void sync_folder(const char *path)
-{
-	char *copy = strdup(path);
-	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-	if (fd >= 0) {
-		fsync(fd);
-		close(fd);
-	}
-	free(copy);
-}
-
 /* One writer at a time. A predecessor that was just killed may still be finishing an fsync. */
 static int take_lock(int fd)
 {
@@ -158,8 +145,9 @@ static int open_file(struct textfile *t, const char *path, struct err *e)
 	}
 	if (take_lock(t->fd) < 0)
 		return err_code(e, EX_TEMPFAIL, "%s: another process is writing to it", path);
-	if (is.st_size == 0)
-		sync_folder(path);
+	if (is.st_size == 0 && folder_sync(path) < 0)
+		log_warn("%s: its folder cannot be synced (%s): a power cut may lose the file",
+			 path, strerror(errno));
 	return mend(t, path, e);
 }
 
