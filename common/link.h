@@ -1,4 +1,4 @@
-/* The link's I/O: sockets and the thread that owns them. The only module that knows ZeroMQ. */
+/* The link's I/O: sockets and the thread that owns them. Only its files know ZeroMQ. */
 #ifndef COMMON_LINK_H
 #define COMMON_LINK_H
 

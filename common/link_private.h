@@ -1,6 +1,7 @@
 /* Inside of the link's I/O: shared by link.c (the thread), link_socket.c (ZeroMQ's sockets and
- * messages), link_actions.c (what goes into the mailbox), link_lines.c (addresses on stdin) and
- * link_signals.c. Only link.c and link_socket.c know ZeroMQ. */
+ * messages), link_ports.c (addresses and who is behind them), link_actions.c (what goes into the
+ * mailbox), link_lines.c (addresses on stdin) and link_signals.c. Only link.c, link_ports.c and
+ * link_socket.c know ZeroMQ. */
 #ifndef COMMON_LINK_PRIVATE_H
 #define COMMON_LINK_PRIVATE_H
 
@@ -45,9 +46,16 @@ struct link {
 	int gone_count;
 };
 
-/* Connect to, or bind, one more address. It becomes the link's own, to be freed by it, if own and
+/* --- link_ports.c
+ * Connect to, or bind, one more address. It becomes the link's own, to be freed by it, if own and
  * if this succeeds. */
 int link_port_open(struct link *l, struct address *a, bool upstream, bool own, struct err *e);
+/* The peer behind a routing id at a bound address, a new one if need be; -1: too many. */
+int link_peer_of(struct link *l, struct port *p, const void *id, size_t size, int64_t now);
+/* link_core's actions that go to a socket. */
+void link_act_send(void *context, int peer, const struct message *m);
+void link_act_reset(void *context, int peer);
+void link_act_forget(void *context, int peer);
 
 /* --- link_signals.c: from now on SIGINT and SIGTERM ring this bell (-1: none any more) */
 void link_signals_open(int bell);

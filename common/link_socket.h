@@ -1,4 +1,4 @@
-/* ZeroMQ's sockets and message parts, for link.c alone. */
+/* ZeroMQ's sockets and message parts, for link.c and link_ports.c. */
 #ifndef COMMON_LINK_SOCKET_H
 #define COMMON_LINK_SOCKET_H
 
