@@ -188,6 +188,11 @@ $(B)/bench/peak: tests/bench/peak.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(flags) -O2 -ffp-contract=fast -o $@ $<
 
+# A line under load whose stages are killed at random, for a minute; published is an hour of it (tests/soak/RESULTS.md):
+# make soak SECONDS=3600
+soak: all
+	$(Q)tests/soak/soak.py --bin $(B)/bin --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
 lint:
 	$(Q)clang-format --dry-run --Werror $(call sources_of,$(rooms) tests) $(shell find $(rooms) tests -name '*.h')
 	$(Q)shellcheck -x .ci/run tests/run tests/helper.bash $(shell find pipelines tests -name '*.sh')
@@ -215,7 +220,7 @@ clean:
 	rm -rf build
 
 .PHONY: all man test test-threads test-arm64 test-programs fuzz fuzz-programs lint deps deps-test demo install \
-	clean bench
+	clean bench soak
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
