@@ -157,11 +157,16 @@ test: deps-test
 	$(Q)$(MAKE) -s $(jobs) --no-print-directory test-programs
 	$(Q)BUILD=$(abspath $(B)) tests/run
 
+# Every fault that the link is made for, by real processes: tests/faults/RESULTS.md says what came of it.
+test-faults: deps-test
+	$(Q)$(MAKE) -s $(jobs) --no-print-directory test-programs
+	$(Q)BUILD=$(abspath $(B)) tests/faults/run
+
 # The link, and the threads of the engine, under ThreadSanitizer.
 test-threads: deps-test
 	$(Q)$(MAKE) -s $(jobs) --no-print-directory SANITIZE=thread test-programs
 	$(Q)BUILD=$(abspath build/tsan) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp $(TSAN_OPTIONS)" \
-		tests/run common_ infer_kernels wire link.bats
+		tests/run common_ infer_kernels wire link
 
 # The engine on arm64, under qemu-user; and the same bytes from gcc, clang and both processors.
 test-arm64: deps
@@ -195,7 +200,7 @@ soak: all
 
 lint:
 	$(Q)clang-format --dry-run --Werror $(call sources_of,$(rooms) tests) $(shell find $(rooms) tests -name '*.h')
-	$(Q)shellcheck -x .ci/run tests/run tests/helper.bash $(shell find pipelines tests -name '*.sh')
+	$(Q)shellcheck -x .ci/run tests/run tests/helper.bash tests/faults/run tests/faults/*.bash $(shell find pipelines tests -name '*.sh')
 
 # --- the two commands, and what they need -----------------------------------------------------------
 
@@ -219,7 +224,7 @@ install: all man
 clean:
 	rm -rf build
 
-.PHONY: all man test test-threads test-arm64 test-programs fuzz fuzz-programs lint deps deps-test demo install \
+.PHONY: all man test test-faults test-threads test-arm64 test-programs fuzz fuzz-programs lint deps deps-test demo install \
 	clean bench soak
 .DELETE_ON_ERROR:
 .SECONDARY:
