@@ -25,6 +25,7 @@ static const struct link_core_actions actions = {
 	.deliver = link_act_deliver,
 	.acked = link_act_acked,
 	.wanted = link_act_wanted,
+	.buried = link_act_buried,
 	.dropped = link_act_dropped,
 	.total = link_act_total,
 	.ended = link_act_ended,

@@ -17,7 +17,11 @@ struct link_setup {
 	size_t in_count, out_count;
 	int in_fd;     /* addresses of upstreams arrive here, one a line; -1: none */
 	int reader_fd; /* our address was printed here: nobody reads it any more when it errs; -1 */
-	bool leaves;   /* SIGTERM: hand back what was not begun and go (else: drain) */
+	/* A frame is given up for a tombstone (in the link's thread, which must not wait for long); may
+	 * be NULL. */
+	void (*buried)(void *context, const struct frame *f, const char *reason);
+	void *buried_context;
+	bool leaves; /* SIGTERM: hand back what was not begun and go (else: drain) */
 };
 
 /* Bind and connect, start the thread. Everything else goes through the mailbox, which must be open

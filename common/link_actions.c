@@ -46,6 +46,14 @@ void link_act_wanted(void *context, const struct wants *wants)
 	pthread_mutex_unlock(&l->box->lock);
 }
 
+void link_act_buried(void *context, const struct frame *f, const char *reason)
+{
+	struct link *l = context;
+
+	if (l->setup.buried)
+		l->setup.buried(l->setup.buried_context, f, reason);
+}
+
 void link_act_dropped(void *context, const struct frame *f, uint64_t last)
 {
 	struct link *l = context;

@@ -64,6 +64,9 @@ struct link_core_actions {
 	void (*acked)(void *context, const char *source, uint64_t run, uint64_t seq);
 	/* A downstream has said what it wants (the first time). */
 	void (*wanted)(void *context, const struct wants *wants);
+	/* Too many workers died over f: a tombstone will go on in its place, with this reason. Called
+	 * before that, f still whole. */
+	void (*buried)(void *context, const struct frame *f, const char *reason);
 	/* Frames first … last are lost upstream (only told to a stage that does not push). */
 	void (*dropped)(void *context, const struct frame *f, uint64_t last);
 	/* A total is new or has changed. */

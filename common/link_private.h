@@ -70,6 +70,7 @@ void link_read_lines(struct link *l, int64_t now);
 void link_act_deliver(void *context, struct frame *f);
 void link_act_acked(void *context, const char *source, uint64_t run, uint64_t seq);
 void link_act_wanted(void *context, const struct wants *wants);
+void link_act_buried(void *context, const struct frame *f, const char *reason);
 void link_act_dropped(void *context, const struct frame *f, uint64_t last);
 void link_act_total(void *context, const struct message_total *total);
 void link_act_ended(void *context);

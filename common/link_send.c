@@ -257,6 +257,7 @@ static uint64_t instance_of(const struct peer *p)
 /* One that kills every worker that tries it must not kill them for ever. */
 static void blame(struct link_core *c, const struct peer *p, struct parcel *x)
 {
+	static const char reason[] = "every worker that tried this frame died";
 	struct frame *f = x->frame;
 
 	x->blamed = instance_of(p);
@@ -265,7 +266,8 @@ static void blame(struct link_core *c, const struct peer *p, struct parcel *x)
 		return;
 	core_note(c, 0, "%s %llu: %d workers died over it", f->source, (unsigned long long)f->seq,
 		  x->deaths);
-	make_fail(c, x, FRAME_DEAD, "every worker that tried this frame died");
+	c->do_->buried(c->context, f, reason);
+	make_fail(c, x, FRAME_DEAD, reason);
 	c->counts.tombstones++;
 }
 

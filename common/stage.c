@@ -282,6 +282,14 @@ void stage_on_ack(struct stage *s,
 	}
 }
 
+void stage_on_buried(struct stage *s,
+		     void (*buried)(void *context, const struct frame *f, const char *reason),
+		     void *context)
+{
+	s->buried = buried;
+	s->buried_context = context;
+}
+
 /* --- sinks -------------------------------------------------------------------------------------- */
 
 /* A copy of a ring that nothing is ever taken out of; NULL inside if it is empty. */

@@ -237,6 +237,8 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
 	setup->out = s->out_address;
 	setup->out_count = s->out.count;
 	setup->leaves = s->in.count > 0;
+	setup->buried = s->buried;
+	setup->buried_context = s->buried_context;
 	core->pulls = s->spec->pulls;
 	core->pushes = s->spec->pushes;
 	core->more_upstreams = s->spec->pulls && s->in.count == 0;

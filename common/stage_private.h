@@ -32,6 +32,8 @@ struct stage {
 	int64_t started_at;
 	void (*acked)(void *context, const char *source, uint64_t run, uint64_t seq);
 	void *acked_context;
+	void (*buried)(void *context, const struct frame *f, const char *reason);
+	void *buried_context;
 	struct stage_total *totals; /* copies for the caller */
 	struct stage_dropped *drops;
 };

@@ -13,6 +13,8 @@ static int said_to[64], said_count;
 static struct frame last_frame; /* a copy of the last FRAME's, without payload */
 static struct frame *delivered; /* the newest that the core gave the stage */
 static uint8_t generation;      /* another one, another process */
+static int buried_count;
+static bool buried_whole;
 static int acked_count, forgotten, broken_code, finished_count;
 static char note[4096];
 static int64_t now = 1000 * MS;
@@ -58,6 +60,12 @@ static void act_wanted(void *context, const struct wants *wants)
 {
 	(void)context, (void)wants;
 }
+static void act_buried(void *context, const struct frame *f, const char *reason)
+{
+	(void)context, (void)reason;
+	buried_count++;
+	buried_whole = f->status == FRAME_OK && f->payload && f->payload->size > 0;
+}
 static void act_dropped(void *context, const struct frame *f, uint64_t last)
 {
 	(void)context, (void)f, (void)last;
@@ -87,7 +95,7 @@ static void act_note(void *context, int severity, const char *text)
 }
 
 static const struct link_core_actions actions = {
-	act_send,    act_peer,  act_peer,  act_deliver,  act_acked,  act_wanted,
+	act_send,    act_peer,  act_peer,  act_deliver,  act_acked,  act_wanted, act_buried,
 	act_dropped, act_total, act_ended, act_finished, act_broken, act_note,
 };
 
@@ -308,6 +316,7 @@ static void relay(struct link_core *c, int peer, uint64_t session, uint64_t seq,
 	m.frame = frame_new();
 	snprintf(m.frame->source, sizeof m.frame->source, "s");
 	m.frame->seq = seq;
+	m.frame->payload = buffer_new(8);
 	m.frame->try = tries;
 	hear(c, peer, &m);
 	link_core_take(c, delivered->origin, now += MS);
@@ -355,6 +364,8 @@ static void check_tries(void)
 	credit(c, p, hello(c, p, WIRE_VERSION, ROLE_RECEIVER, "", 1000), 9);
 	check(last_frame.seq == 2 && last_frame.status == FRAME_DEAD && last_frame.try == 5,
 	      "the tombstone tells of all five");
+	check(buried_count == 1 && buried_whole,
+	      "before that the frame was shown, whole, to whoever keeps such");
 	link_core_free(&c);
 }
 

@@ -77,6 +77,15 @@ static void act_wanted(void *context, const struct wants *wants)
 	(void)context, (void)wants;
 }
 
+static void act_buried(void *context, const struct frame *f, const char *reason)
+{
+	struct context *x = context;
+
+	(void)reason;
+	if (f->status != FRAME_OK || !f->payload)
+		fail(x->world, "frame %d is buried without its payload", (int)f->seq);
+}
+
 static void act_dropped(void *context, const struct frame *f, uint64_t last)
 {
 	struct context *x = context;
@@ -130,7 +139,7 @@ static void act_note(void *context, int severity, const char *text)
 }
 
 static const struct link_core_actions actions = {
-	act_send,    act_reset, act_forget, act_deliver,  act_acked,  act_wanted,
+	act_send,    act_reset, act_forget, act_deliver,  act_acked,  act_wanted, act_buried,
 	act_dropped, act_total, act_ended,  act_finished, act_broken, act_note,
 };
 
