@@ -8,7 +8,7 @@
 #include "common/err.h"
 #include "sink/keys.h"
 #include "sink/store.h"
-#include "sink/text.h"
+#include "common/text.h"
 
 /* Check one run against the keys that are there, drops included, and add a line to *words: what
  * balances, or which seqs are missing. A run whose end was never seen does not balance. */

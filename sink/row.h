@@ -9,7 +9,7 @@
 
 #include "common/err.h"
 #include "common/frame.h"
-#include "sink/text.h"
+#include "common/text.h"
 #include "sink/verdict.h"
 
 #define ROW_INT_NONE INT64_MIN

@@ -7,7 +7,7 @@
 
 #include "common/frame.h"
 #include "sink/row.h"
-#include "sink/text.h"
+#include "common/text.h"
 
 #define STATS_BUCKETS 1024
 #define STATS_LABELS 32

@@ -5,7 +5,7 @@
 
 #include "common/err.h"
 #include "common/frame.h"
-#include "sink/text.h"
+#include "common/text.h"
 #include "sink/writer.h"
 
 struct line_key {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sink/text.h"
+#include "common/text.h"
 
 enum known { UNSEEN, SEEN, ABSENT };
 

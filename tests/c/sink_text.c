@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "sink/keys.h"
-#include "sink/text.h"
+#include "common/text.h"
 
 static int failures;
 

@@ -1,6 +1,6 @@
 /* A growing run of bytes, and how numbers and strings are spelt in it. */
-#ifndef SINK_TEXT_H
-#define SINK_TEXT_H
+#ifndef COMMON_TEXT_H
+#define COMMON_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,7 +5,7 @@
  * round, and check that a small interval around the decimal rounds back to the same float. The
  * interval (2^-50) is wider than every error made here and than the rounding to double that a
  * reader may do on the way. */
-#include "sink/text.h"
+#include "common/text.h"
 
 #include <math.h>
 #include <stdio.h>
