@@ -1,5 +1,6 @@
-/* Opening a store: WAL so that readers never wait, synchronous=FULL so that a commit is on disk when
- * it returns.
+/* Opening a store: WAL so that readers never wait, synchronous=EXTRA so that a commit is on disk when
+ * it returns (FULL would do for the log; the tables are made without it, and there the removal of
+ * the rollback journal must be durable too).
  *
  * A file is looked at before SQLite opens it: what is not ours is refused untouched. A new store is
  * made in one transaction in rollback mode and only then switched to WAL, so that the identifying
@@ -190,7 +191,23 @@ static int use_wal(struct store *s, struct err *e)
 	if (!wal)
 		return err_code(e, EX_IOERR, "%s: this file system cannot hold a write-ahead log",
 				s->path);
-	return store_sql(s, "PRAGMA synchronous=FULL", "cannot set synchronous", e);
+	return 0;
+}
+
+/* What a predecessor committed and was killed before it could sync is in the log, but perhaps only in
+ * the page cache. SQLite takes it for committed, and a row that comes again is then "there already":
+ * nothing is written, nothing synced, and the row would be acknowledged. So the log is synced before
+ * the first of them is looked for. (Pages that were copied out of the log were synced with it.) */
+static int sync_log(struct store *s, struct err *e)
+{
+	sqlite3_file *log = NULL;
+
+	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK)
+		return store_failed(s, "cannot find the write-ahead log", e);
+	if (log && log->pMethods && log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) != SQLITE_OK)
+		return err_code(e, EX_IOERR, "%s: cannot sync the write-ahead log: %s", s->path,
+				strerror(errno));
+	return 0;
 }
 
 void store_column_names(struct text *t)
@@ -292,7 +309,8 @@ struct store *store_open(const char *path, enum store_mode mode, const char *pip
 			goto failed;
 		return s;
 	}
-	if (migrate(s, e) < 0 || use_wal(s, e) < 0 || prepare_all(s, e) < 0)
+	if (store_sql(s, "PRAGMA synchronous=EXTRA", "cannot set synchronous", e) < 0 ||
+	    migrate(s, e) < 0 || use_wal(s, e) < 0 || prepare_all(s, e) < 0 || sync_log(s, e) < 0)
 		goto failed;
 	s->bytes_at_open = file_bytes(s);
 	return s;

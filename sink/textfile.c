@@ -96,6 +96,8 @@ static int scan_file(struct textfile *t, struct scan *scan, const char *path, st
 	}
 }
 
+/* Lines that a predecessor wrote and was killed before it could sync are only in the page cache. They
+ * would be taken for durable, and acknowledged when they come again: so they are made durable first. */
 static int mend(struct textfile *t, const char *path, struct err *e)
 {
 	struct scan scan = { 0 };
@@ -108,9 +110,11 @@ static int mend(struct textfile *t, const char *path, struct err *e)
 		log_warn("%s: the last line was cut short by a crash: %zu bytes removed, its part "
 			 "comes again",
 			 path, left);
-		if (ftruncate(t->fd, scan.good) < 0 || fdatasync(t->fd) < 0)
+		if (ftruncate(t->fd, scan.good) < 0)
 			result = err_code(e, EX_IOERR, "%s: %s", path, strerror(errno));
 	}
+	if (result == 0 && fdatasync(t->fd) < 0)
+		result = err_code(e, EX_IOERR, "%s: %s", path, strerror(errno));
 	t->empty = scan.records == 0;
 	text_free(&scan.buffer);
 	return result;
