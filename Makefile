@@ -34,7 +34,8 @@ rooms  := common $(stages)
 packages := libzmq3-dev libmsgpack-dev libpng-dev libdeflate-dev libjpeg62-turbo-dev libblis-dev libprotobuf-c-dev \
 	protobuf-c-compiler libonnx-dev libsqlite3-dev libjansson-dev libsodium-dev gcc libc6-dev
 test_packages := bats bats-assert bats-support shellcheck sqlite3 jq clang clang-format libclang-rt-14-dev man-db procps \
-	python3-pil python3-numpy python3-onnx python3-zmq python3-msgpack python3-opencv ffmpeg
+	python3-pil python3-numpy python3-onnx python3-zmq python3-msgpack python3-opencv ffmpeg \
+	slurmctld slurmd slurm-client munge iproute2
 libs_common     := -lzmq -lmsgpackc -lsodium -ljansson -lpthread -lm
 libs_capture    := -lpng -ljpeg -ldeflate
 libs_preprocess :=
@@ -200,7 +201,7 @@ soak: all
 
 lint:
 	$(Q)clang-format --dry-run --Werror $(call sources_of,$(rooms) tests) $(shell find $(rooms) tests -name '*.h')
-	$(Q)shellcheck -x .ci/run tests/run tests/helper.bash tests/faults/run tests/faults/*.bash $(shell find pipelines tests -name '*.sh')
+	$(Q)shellcheck -x .ci/run tests/run tests/helper.bash tests/faults/run tests/faults/*.bash $(shell find pipelines tests -name '*.sh' -o -name '*.sbatch')
 
 # --- the two commands, and what they need -----------------------------------------------------------
 
