@@ -256,6 +256,10 @@ int workers_fork(int n, int *in_fd)
 	sigaddset(&t.mask, SIGTERM);
 	sigprocmask(SIG_BLOCK, &t.mask, &t.old_mask);
 	t.signals = signalfd(-1, &t.mask, SFD_CLOEXEC);
+	if (t.signals < 0) {
+		log_error("cannot look after workers: signalfd: %s", strerror(errno));
+		exit(EX_OSERR);
+	}
 	for (number = 1; number <= n; number++) {
 		int started = start(&t, number - 1, in_fd);
 		if (started > 0)
