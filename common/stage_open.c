@@ -290,13 +290,11 @@ static bool is_pipe(int fd)
 	return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
-int stage_start(struct stage *s, struct err *e)
+static int start(struct stage *s, struct err *e)
 {
 	struct link_setup setup = { .in_fd = -1, .reader_fd = -1 };
 	bool prints = s->spec->pushes && s->out.count == 0;
 
-	if (s->opened)
-		return 0;
 	if (mailbox_open(&s->box, e) < 0)
 		return -1;
 	s->opened = true;
@@ -317,4 +315,13 @@ int stage_start(struct stage *s, struct err *e)
 	if (!s->link)
 		return -1;
 	return prints ? print_address(&s->out_address[0], e) : 0;
+}
+
+int stage_start(struct stage *s, struct err *e)
+{
+	if (!s->opened)
+		s->started = start(s, &s->why_not) == 0;
+	if (!s->started)
+		*e = s->why_not;
+	return s->started ? 0 : -1;
 }

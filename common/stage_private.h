@@ -26,8 +26,10 @@ struct stage {
 	struct mailbox box;
 	struct address *in_address, *out_address;
 	struct link *link;
-	bool opened, said; /* the mailbox is open; what broke was told */
-	int code;          /* what broke */
+	bool opened, said;  /* the mailbox is open; what broke was told */
+	bool started;       /* and the link stands and its address is known … */
+	struct err why_not; /* … or not, once opened */
+	int code;           /* what broke */
 	uint64_t frames_in, frames_out, failed;
 	int64_t started_at;
 	void (*acked)(void *context, const char *source, uint64_t run, uint64_t seq);
