@@ -14,8 +14,7 @@ void link_act_deliver(void *context, struct frame *f)
 	if (ring_put(&l->box->frames, &f) < 0) {
 		/* It stays unacknowledged: whoever takes our place gets it. */
 		frame_free(&f);
-		l->box->broken = true;
-		err_code(&l->box->why, EX_TEMPFAIL, "no memory for frames");
+		mailbox_broke(l->box, EX_TEMPFAIL, "no memory for frames");
 	}
 	mailbox_wake_stage(l->box);
 	pthread_mutex_unlock(&l->box->lock);
@@ -30,7 +29,8 @@ void link_act_acked(void *context, const char *source, uint64_t run, uint64_t se
 		return;
 	snprintf(a.source, sizeof a.source, "%s", source);
 	pthread_mutex_lock(&l->box->lock);
-	ring_put(&l->box->acked, &a);
+	if (ring_put(&l->box->acked, &a) < 0)
+		mailbox_broke(l->box, EX_TEMPFAIL, "no memory for the link");
 	mailbox_wake_stage(l->box);
 	pthread_mutex_unlock(&l->box->lock);
 }
@@ -62,7 +62,8 @@ void link_act_dropped(void *context, const struct frame *f, uint64_t last)
 	memcpy(d.source, f->source, sizeof d.source);
 	memcpy(d.reason, f->reason, sizeof d.reason);
 	pthread_mutex_lock(&l->box->lock);
-	ring_put(&l->box->drops, &d);
+	if (ring_put(&l->box->drops, &d) < 0)
+		mailbox_broke(l->box, EX_TEMPFAIL, "no memory for the link");
 	pthread_mutex_unlock(&l->box->lock);
 }
 
@@ -85,8 +86,8 @@ void link_act_total(void *context, const struct message_total *total)
 		i++;
 	if (i < r->count)
 		row[i] = t;
-	else
-		ring_put(r, &t);
+	else if (ring_put(r, &t) < 0)
+		mailbox_broke(l->box, EX_TEMPFAIL, "no memory for the link");
 	mailbox_wake_stage(l->box);
 	pthread_mutex_unlock(&l->box->lock);
 }
@@ -116,10 +117,7 @@ void link_act_broken(void *context, int code, const char *text)
 	struct link *l = context;
 
 	pthread_mutex_lock(&l->box->lock);
-	if (!l->box->broken)
-		err_code(&l->box->why, code, "%s", text);
-	l->box->broken = true;
-	mailbox_wake_stage(l->box);
+	mailbox_broke(l->box, code, text);
 	pthread_mutex_unlock(&l->box->lock);
 }
 

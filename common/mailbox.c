@@ -103,6 +103,14 @@ void mailbox_wake_stage(struct mailbox *m)
 	ring_bell(m->stage_fd);
 }
 
+void mailbox_broke(struct mailbox *m, int code, const char *text)
+{
+	if (!m->broken)
+		err_code(&m->why, code, "%s", text);
+	m->broken = true;
+	mailbox_wake_stage(m);
+}
+
 int mailbox_command(struct mailbox *m, const struct command *command)
 {
 	if (ring_put(&m->commands, command) < 0)

@@ -71,6 +71,9 @@ struct mailbox {
 int mailbox_open(struct mailbox *m, struct err *e);
 void mailbox_close(struct mailbox *m);
 
+/* The link cannot go on: the first reason counts (lock held). */
+void mailbox_broke(struct mailbox *m, int code, const char *text);
+
 /* Wake the stage if it waits (lock held). */
 void mailbox_wake_stage(struct mailbox *m);
 

@@ -55,7 +55,8 @@ static int64_t deadline_in(int64_t timeout_ms)
 	return clock_mono_ns() + timeout_ms * 1000000;
 }
 
-/* Take a frame from the mailbox (lock held). */
+/* Take a frame from the mailbox (lock held). The link must know of it, or it might give the delivery
+ * back to others while the stage works on it. */
 static bool take(struct stage *s, struct frame **f)
 {
 	struct command command = { .kind = COMMAND_TAKE };
@@ -63,7 +64,11 @@ static bool take(struct stage *s, struct frame **f)
 	if (!ring_get(&s->box.frames, f))
 		return false;
 	command.as.delivery = (*f)->origin;
-	mailbox_command(&s->box, &command);
+	if (mailbox_command(&s->box, &command) < 0) {
+		frame_free(f); /* not acknowledged: whoever takes our place gets it */
+		mailbox_broke(&s->box, EX_TEMPFAIL, "no memory for the link");
+		return false;
+	}
 	s->frames_in++;
 	return true;
 }
@@ -138,8 +143,8 @@ int stage_send(struct stage *s, struct frame **f)
 		s->frames_out++;
 		*f = NULL;
 		result = 0;
-	} else if (!s->box.broken) {
-		err_code(&s->box.why, EX_TEMPFAIL, "no memory for frames");
+	} else {
+		mailbox_broke(&s->box, EX_TEMPFAIL, "no memory for frames");
 	}
 	pthread_mutex_unlock(&s->box.lock);
 	if (result < 0) {
@@ -163,10 +168,11 @@ int stage_done(struct stage *s, struct frame **f)
 	if (started(s) < 0)
 		return -1;
 	pthread_mutex_lock(&s->box.lock);
-	int result = mailbox_command(&s->box, &command);
+	if (mailbox_command(&s->box, &command) < 0)
+		mailbox_broke(&s->box, EX_TEMPFAIL, "no memory for the link");
 	bool broke = s->box.broken;
 	pthread_mutex_unlock(&s->box.lock);
-	return result < 0 || broke ? -1 : 0;
+	return broke ? broken(s, &s->box.why) : 0;
 }
 
 int stage_wanted(struct stage *s, struct wants *wants, struct err *e)
