@@ -281,9 +281,11 @@ static void hand_back(struct link_core *c, int peer, struct message *m)
 		next = d->next;
 		if (d->peer != peer || d->taken || m->as.ranges.count == WIRE_RANGES_MAX)
 			continue;
-		if (session_of(c, d))
+		if (session_of(c, d)) {
 			m->as.ranges.range[m->as.ranges.count++] =
 			    (struct message_range){ d->link_seq, d->link_seq };
+			c->stale_count++;
+		}
 		d->session = 0; /* not to be acknowledged */
 		receive_ack(c, d);
 	}
