@@ -42,7 +42,10 @@ static void on_message(struct link *l, int peer, zmq_msg_t *header, zmq_msg_t *p
 	struct err e;
 
 	if (wire_decode(zmq_msg_data(header), zmq_msg_size(header), &m, &e) < 0) {
-		link_core_malformed(l->core, peer, e.text, now);
+		if (e.code == EX_TEMPFAIL)
+			link_core_lost(l->core, peer, now);
+		else
+			link_core_malformed(l->core, peer, e.text, now);
 		return;
 	}
 	if (m.kind == MESSAGE_FRAME) {
@@ -56,8 +59,7 @@ static void on_message(struct link *l, int peer, zmq_msg_t *header, zmq_msg_t *p
 			zmq_msg_init(payload);
 		}
 		if (payload && !m.frame->payload) {
-			/* Not acknowledged, and a hole in the session: it comes again. */
-			log_warn("no memory for a frame of %zu bytes", (size_t)m.payload_size);
+			link_core_lost(l->core, peer, now);
 			message_clear(&m);
 			return;
 		}

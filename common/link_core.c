@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define MS 1000000
+#define WARN_SPAN (10000 * (int64_t)MS) /* in so long … */
+#define WARN_MOST 32                    /* … so many warnings that strangers can cause */
 
 int64_t core_beat(const struct link_core *c)
 {
@@ -55,6 +57,21 @@ void core_note(struct link_core *c, int severity, const char *format, ...)
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	c->do_->note(c->context, severity, text);
+}
+
+void core_warn(struct link_core *c, const char *format, ...)
+{
+	char text[ERR_TEXT_MAX];
+	va_list args;
+
+	if (c->warned == 0 || c->now - c->warned_at >= WARN_SPAN) {
+		c->warned = 0;
+		c->warned_at = c->now;
+	}
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	c->do_->note(c->context, ++c->warned <= WARN_MOST ? 0 : 2, text);
 }
 
 void core_break(struct link_core *c, int code, const char *format, ...)
@@ -136,6 +153,24 @@ static int endpoint_add(struct link_core *c, bool upstream, bool connects, bool 
 	return c->endpoint_count++;
 }
 
+/* When no number is free, somebody who has not got as far as a session gives way, the longest silent
+ * one: strangers who connect and talk nonsense must not keep others out. -1: all are in session. */
+static int evict(struct link_core *c)
+{
+	int oldest = -1;
+
+	for (int i = 0; i < c->peer_count; i++) {
+		const struct peer *p = c->peer[i];
+		if (peer_connects(c, p) || (p->phase != PEER_NEW && p->phase != PEER_IGNORED))
+			continue;
+		if (oldest < 0 || p->heard < c->peer[oldest]->heard)
+			oldest = i;
+	}
+	if (oldest >= 0)
+		session_drop(c, oldest);
+	return oldest;
+}
+
 static int peer_add(struct link_core *c, int endpoint)
 {
 	int i = 0;
@@ -143,6 +178,8 @@ static int peer_add(struct link_core *c, int endpoint)
 	while (i < c->peer_count && c->peer[i]->phase != PEER_FREE)
 		i++;
 	if (i == PEERS_MAX)
+		i = evict(c);
+	if (i < 0)
 		return -1;
 	if (i == c->peer_count) {
 		struct peer **more = realloc(c->peer, ((size_t)i + 1) * sizeof *more);
@@ -306,6 +343,8 @@ void link_core_message(struct link_core *c, int peer, struct message *m, int64_t
 	struct peer *p = peer_at(c, peer);
 
 	core_wake(c, now);
+	if (p && p->phase == PEER_IGNORED)
+		p->heard = c->now;
 	if (!p || p->phase == PEER_IGNORED || p->phase == PEER_CLOSED || c->broken)
 		return;
 	if (m->kind == MESSAGE_HELLO)
@@ -330,17 +369,34 @@ void link_core_malformed(struct link_core *c, int peer, const char *why, int64_t
 
 	core_wake(c, now);
 	c->counts.malformed++;
+	if (p && p->phase == PEER_IGNORED)
+		p->heard = c->now;
 	if (!p || p->phase == PEER_IGNORED || p->phase == PEER_CLOSED)
 		return;
 	if (p->malformed++ == 0) {
-		core_note(c, 0, "a message cannot be used: %s", why);
+		core_warn(c, "a message cannot be used: %s", why);
 		session_reject(c, peer, p->session, CODE_BAD, why);
 	}
 	if (p->malformed < LINK_CORE_MALFORMED_MAX)
 		return;
-	core_note(c, 0, "%d such messages from one peer: it is ignored from now on", p->malformed);
+	core_warn(c, "%d such messages from one peer: it is ignored from now on", p->malformed);
 	session_over(c, peer);
+	p->heard = c->now;
 	p->phase = PEER_IGNORED;
+	send_dispatch(c);
+	end_step(c);
+}
+
+/* Whatever it was, an acknowledgement perhaps, the session has a hole that nothing later would show. */
+void link_core_lost(struct link_core *c, int peer, int64_t now)
+{
+	struct peer *p = peer_at(c, peer);
+
+	core_wake(c, now);
+	core_warn(c, "no memory for a message");
+	if (!p || !peer_live(p))
+		return;
+	session_restart(c, peer);
 	send_dispatch(c);
 	end_step(c);
 }

@@ -121,6 +121,9 @@ void link_core_bad_frame(struct link_core *c, int peer, const struct message *m,
 			 int64_t now);
 void link_core_malformed(struct link_core *c, int peer, const char *why, int64_t now);
 
+/* A message came that could not be taken in for want of memory: what was in it comes again. */
+void link_core_lost(struct link_core *c, int peer, int64_t now);
+
 /* --- the stage ---------------------------------------------------------------------------------- */
 
 /* Is there room for n more frames? What is sent without room is kept all the same. */

@@ -137,6 +137,8 @@ struct link_core {
 	uint64_t end_version;
 	int64_t done_at; /* when our own end was confirmed; 0: not yet */
 
+	int64_t warned_at; /* core_warn's present span, and how often it spoke in it */
+	int warned;
 	struct link_core_counts counts;
 };
 
@@ -147,6 +149,8 @@ bool peer_upstream(const struct link_core *c, const struct peer *p);
 void core_say(struct link_core *c, int peer, struct message *m); /* fills in the session */
 void core_note(struct link_core *c, int severity, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A warning that strangers can cause as often as they like: a few are shown, the rest at -vv. */
+void core_warn(struct link_core *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void core_break(struct link_core *c, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void core_bye(struct link_core *c, int peer, enum message_code code, const char *text);

@@ -48,6 +48,7 @@ static int64_t peer_due(const struct link_core *c, const struct peer *p)
 	case PEER_HELLO:
 		return p->hello_at + 2 * core_beat(c);
 	case PEER_NEW:
+	case PEER_IGNORED:
 		return peer_connects(c, p) ? INT64_MAX : p->heard + 4 * core_beat(c);
 	default:
 		return INT64_MAX;
@@ -80,6 +81,7 @@ static void peer_tick(struct link_core *c, int peer)
 		}
 		return;
 	case PEER_NEW:
+	case PEER_IGNORED: /* once it is silent its number is free: it may be gone unseen */
 		if (!peer_connects(c, p) && c->now - p->heard >= 4 * core_beat(c))
 			session_drop(c, peer);
 		return;

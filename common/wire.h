@@ -146,8 +146,8 @@ size_t wire_frame_bound(const struct frame *f);
 
 /* Believe nothing: m is filled only from bytes that are exactly one well-formed header, with every
  * key known at most once, of the right type, in its bounds; text printable (err_clean). Unknown
- * keys are skipped, an unknown kind gives MESSAGE_UNKNOWN. 0, or -1 with *e, and then nothing in m
- * needs freeing. After 0 the caller calls message_clear. */
+ * keys are skipped, an unknown kind gives MESSAGE_UNKNOWN. 0, or -1 with *e (code EX_TEMPFAIL: memory
+ * was short; what came may be good), and then nothing in m needs freeing. After 0 the caller calls message_clear. */
 int wire_decode(const void *bytes, size_t size, struct message *m, struct err *e);
 
 /* Does a second part of size bytes (SIZE_MAX: there was none) agree with the FRAME's header: its

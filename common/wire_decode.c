@@ -370,8 +370,10 @@ int wire_decode(const void *bytes, size_t size, struct message *m, struct err *e
 	if (wire_scan(bytes, size, WIRE_DEPTH_MAX, e) < 0)
 		return -1;
 	msgpack_unpacked_init(&unpacked);
-	if (msgpack_unpack_next(&unpacked, bytes, size, &offset) != MSGPACK_UNPACK_SUCCESS ||
-	    offset != size)
+	msgpack_unpack_return got = msgpack_unpack_next(&unpacked, bytes, size, &offset);
+	if (got == MSGPACK_UNPACK_NOMEM_ERROR)
+		err_code(e, EX_TEMPFAIL, "no memory for a header");
+	else if (got != MSGPACK_UNPACK_SUCCESS || offset != size)
 		err_set(e, "the header is not MessagePack");
 	else
 		result = get_header(&unpacked.data, m, e);

@@ -276,6 +276,85 @@ static void check_nonsense(void)
 	said_count = 0;
 	check(!hello(c, p, WIRE_VERSION, ROLE_SENDER, "", 1000) && said_count == 0,
 	      "after sixteen the peer is ignored");
+	forgotten = 0;
+	link_core_tick(c, now += 401 * MS);
+	check(forgotten == 1, "and forgotten when it has been silent for four beats");
+	link_core_free(&c);
+}
+
+/* Strangers by the thousand, who go on talking. */
+static void check_crowd(void)
+{
+	struct link_core *c = make(true, false);
+	int e = link_core_bind(c, true), first = link_core_peer(c, e, now), p = first;
+
+	check(hello(c, first, WIRE_VERSION, ROLE_SENDER, "", 1000) != 0, "the first comes in");
+	for (int i = 0; i < 3000 && p >= 0; i++) {
+		p = link_core_peer(c, e, now);
+		for (int k = 0; p >= 0 && k < LINK_CORE_MALFORMED_MAX; k++)
+			link_core_malformed(c, p, "gibberish", now);
+	}
+	check(p >= 0 && p != first, "a crowd of strangers always finds a number");
+	p = link_core_peer(c, e, now);
+	check(p >= 0 && hello(c, p, WIRE_VERSION, ROLE_SENDER, "", 1000) != 0,
+	      "and keeps nobody out");
+	link_core_free(&c);
+}
+
+static uint64_t give(struct link_core *c, int peer, uint64_t session, uint64_t link_seq,
+		     uint64_t seq)
+{
+	struct message m = { .kind = MESSAGE_FRAME, .session = session, .link_seq = link_seq };
+
+	m.frame = frame_new();
+	snprintf(m.frame->source, sizeof m.frame->source, "s");
+	m.frame->seq = seq;
+	hear(c, peer, &m);
+	if (m.frame)
+		frame_free(&m.frame);
+	return link_seq;
+}
+
+static void check_lost(void)
+{
+	struct link_core *c = make(true, false);
+	int e = link_core_bind(c, true), p = link_core_peer(c, e, now);
+	uint64_t s = hello(c, p, WIRE_VERSION, ROLE_SENDER, "", 1000);
+
+	link_core_lost(c, p, now += MS);
+	check(last()->kind == MESSAGE_REJECT && last()->code == CODE_SESSION &&
+		  last()->session == s,
+	      "a message lost for want of memory ends its session: all of it comes again");
+	link_core_free(&c);
+}
+
+/* Two upstreams; one has broken off while its frame is worked on, and the stage is asked to leave. */
+static void check_leave(void)
+{
+	struct link_core *c = make(true, true);
+	int e = link_core_bind(c, true), a = link_core_peer(c, e, now),
+	    b = link_core_peer(c, e, now);
+	uint64_t from_a = hello(c, a, WIRE_VERSION, ROLE_SENDER, "", 1000);
+	uint64_t from_b = hello(c, b, WIRE_VERSION, ROLE_SENDER, "", 1000);
+
+	link_core_flush(c, now);
+	give(c, a, from_a, 1, 1);
+	link_core_take(c, delivered->origin, now += MS);
+	struct frame *working = delivered;
+	delivered = NULL;
+	link_core_gone(c, a, now += MS);
+	for (uint64_t i = 1; i <= 3; i++)
+		give(c, b, from_b, i, 10 + i);
+	a = link_core_peer(c, e, now);
+	from_a = hello(c, a, WIRE_VERSION, ROLE_SENDER, "", 1000);
+	link_core_flush(c, now);
+	link_core_leave(c, now += MS);
+	said_count = 0;
+	give(c, a, from_a, 1, 1);
+	check(said_count == 0,
+	      "the frame that is worked on is taken for what it is when it comes again");
+	frame_free(&working);
+	frame_free(&delivered);
 	link_core_free(&c);
 }
 
@@ -375,6 +454,9 @@ int main(void)
 	check_frames();
 	check_retention();
 	check_nonsense();
+	check_crowd();
+	check_lost();
+	check_leave();
 	check_time();
 	check_tries();
 	frame_free(&delivered);
