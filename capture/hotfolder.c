@@ -150,8 +150,11 @@ static int look_through(struct hotfolder *h, struct err *e)
 		return err_code(e, EX_NOINPUT, "cannot read folder '%s': %s", h->path,
 				strerror(errno));
 	}
-	while (result == 0 && (entry = readdir(dir)))
+	while (result == 0 && (errno = 0, entry = readdir(dir)))
 		result = push(h, entry->d_name, false, e);
+	if (result == 0 && errno != 0)
+		result = err_code(e, EX_NOINPUT, "cannot read folder '%s': %s", h->path,
+				  strerror(errno));
 	closedir(dir);
 	if (h->tail > h->head + before)
 		qsort(h->queue + h->head + before, h->tail - h->head - before, sizeof *h->queue,
