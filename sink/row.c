@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of so many the scores fit into a row (SQLite's limit of a text is a thousand million bytes, and each
+ * takes up to 15): more is no classification, and must not take the memory of a line down. */
+#define CLASSES_MAX ((size_t)1 << 20)
+
 #define COLUMN(field, kind)                               \
 	{                                                 \
 #field, kind, offsetof(struct row, field) \
@@ -236,6 +240,9 @@ static int take_scores(const struct frame *f, float **scores, size_t *classes, s
 		return err_set(why, "scores are %s, not f32", dtype_name(f->dtype));
 	if (frame_bytes(f, &bytes, why) < 0)
 		return -1;
+	if (bytes / sizeof **scores > CLASSES_MAX)
+		return err_set(why, "%zu classes; at most %zu are stored", bytes / sizeof **scores,
+			       (size_t)CLASSES_MAX);
 	if (bytes == 0 || bytes != f->payload->size)
 		return err_set(why, "%zu bytes of scores where the shape says %zu",
 			       f->payload->size, bytes);

@@ -97,7 +97,7 @@ static uint32_t big_endian(const unsigned char *b)
 static int check_file(const char *path, enum store_mode mode, struct err *e)
 {
 	unsigned char header[100];
-	struct stat is;
+	struct stat is = { 0 };
 	ssize_t n = 0;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 

@@ -27,7 +27,8 @@ static struct frame *frame_of(const struct part *p)
 	strcpy(f->source, "cam");
 	f->captured_ns = 1000000000;
 	if (p->classes && frame_shape(f, FRAME_SCORES, DTYPE_F32, 1, shape, &why) == 0)
-		memcpy(f->payload->data, p->scores, p->classes * sizeof p->scores[0]);
+		memcpy(f->payload->data, p->scores,
+		       (p->classes < 4 ? p->classes : 4) * sizeof p->scores[0]);
 	if (p->label)
 		frame_meta_text(f, "label", p->label);
 	if (p->label_id >= 0)
@@ -126,6 +127,8 @@ static void refuse_nonsense(void)
 	expect(r, &(struct part){ NULL, -1, NAN, NULL, NULL, 0, { 0 } }, "error",
 	       "no label and score: is there no infer in the pipeline?");
 	expect(r, &(struct part){ "ok", -1, 0.5, NULL, NULL, 0, { 0 } }, "good", "ok >= 0.1");
+	expect(r, &(struct part){ "ok", 0, NAN, NULL, NULL, (1 << 20) + 1, { 1 } }, "error",
+	       "1048577 classes; at most 1048576 are stored");
 	rules_free(&r);
 	r = rules_of(NULL, 0, NULL, 0);
 	expect(r, &(struct part){ NULL, -1, NAN, NULL, NULL, 0, { 0 } }, "error",
