@@ -339,6 +339,9 @@ static int open_ports(struct link *l, struct err *e)
 	for (size_t i = 0; i < l->setup.out_count; i++)
 		if (link_port_open(l, &l->setup.out[i], false, false, e) < 0)
 			return -1;
+	for (size_t i = 0; i < l->setup.status_count; i++)
+		if (link_port_open(l, &l->setup.status[i], false, false, e) < 0)
+			return -1;
 	return 0;
 }
 

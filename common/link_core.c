@@ -217,6 +217,15 @@ int link_core_bind(struct link_core *c, bool upstream)
 	return endpoint_add(c, upstream, false, false);
 }
 
+int link_core_bind_status(struct link_core *c)
+{
+	int e = endpoint_add(c, false, false, false);
+
+	if (e >= 0)
+		c->endpoint[e].status = true;
+	return e;
+}
+
 int link_core_peer(struct link_core *c, int endpoint, int64_t now)
 {
 	c->now = now;
@@ -254,19 +263,46 @@ void link_core_gone(struct link_core *c, int peer, int64_t now)
 	end_step(c);
 }
 
+/* Frames that nobody has begun, and how long the oldest that was begun is being worked on. */
+static void look_at_held(const struct link_core *c, struct message_state *state)
+{
+	int64_t since = INT64_MAX;
+
+	for (const struct delivery *d = c->held; d; d = d->next) {
+		state->queued += !d->taken;
+		if (d->taken && d->taken_at && d->taken_at < since &&
+		    !(c->config.pushes && d->released))
+			since = d->taken_at;
+	}
+	if (since < c->now)
+		state->busy_ms = (uint64_t)((c->now - since) / MS);
+}
+
 void core_state(const struct link_core *c, struct message_state *state)
 {
-	const char *word = c->closing ? "draining"
-			   : c->held  ? "busy"
+	const char *word = c->closing                                  ? "draining"
+			   : c->held || c->unacked || c->pending.count ? "busy"
 			   : c->config.pulls && c->up_lonely && !c->config.more_upstreams ? "orphan"
 											  : "idle";
+	int64_t alone = c->up_lonely && (!c->down_lonely || c->up_lonely < c->down_lonely)
+			    ? c->up_lonely
+			    : c->down_lonely;
+	struct link_core_counts n;
 
 	snprintf(state->state, sizeof state->state, "%s", word);
-	state->queued = (uint64_t)c->pending.count;
-	state->unacked = (uint64_t)c->unacked;
-	state->in = c->counts.in;
-	state->out = c->counts.out;
-	state->ignored = c->counts.ignored;
+	link_core_count(c, &n);
+	state->queued = (uint64_t)n.pending;
+	look_at_held(c, state);
+	state->unacked = (uint64_t)n.unacked;
+	state->in = n.in;
+	state->out = n.out;
+	state->ignored = n.ignored;
+	state->up = (uint64_t)n.up_peers;
+	state->down = (uint64_t)n.down_peers;
+	state->alone_ms = alone ? (uint64_t)((c->now - alone) / MS) : 0;
+	state->resent = n.resent;
+	state->duplicates = n.duplicates;
+	state->malformed = n.malformed;
 }
 
 /* An upstream that has lost its own may never come to an end: see endpoint_over. */
@@ -357,6 +393,8 @@ void link_core_message(struct link_core *c, int peer, struct message *m, int64_t
 		p->heard = m->session == p->session ? c->now : p->heard;
 	else if (p->phase == PEER_UP && m->session == p->session)
 		on_session_message(c, peer, m);
+	else if (p->phase == PEER_OBSERVER && m->session == p->session)
+		observe_message(c, peer, m);
 	else
 		on_stranger(c, peer, m);
 	send_dispatch(c);

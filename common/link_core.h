@@ -99,6 +99,7 @@ void link_core_free(struct link_core **c);
  * number comes back in *peer. -1 when memory is short. */
 int link_core_connect(struct link_core *c, bool upstream, bool mortal, int *peer);
 int link_core_bind(struct link_core *c, bool upstream);
+int link_core_bind_status(struct link_core *c); /* for observers alone */
 
 /* No further upstream addresses will arrive. */
 void link_core_no_more(struct link_core *c, int64_t now);

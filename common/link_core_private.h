@@ -9,12 +9,13 @@
 #define ACK_RANGES_MAX WIRE_RANGES_MAX
 
 enum phase {
-	PEER_FREE,    /* the slot is not in use */
-	PEER_NEW,     /* connected: waiting for the transport; bound: waiting for HELLO */
-	PEER_HELLO,   /* we said HELLO and wait for WELCOME */
-	PEER_UP,      /* in session */
-	PEER_IGNORED, /* sent too much nonsense */
-	PEER_CLOSED,  /* a connected endpoint that is over */
+	PEER_FREE,     /* the slot is not in use */
+	PEER_NEW,      /* connected: waiting for the transport; bound: waiting for HELLO */
+	PEER_HELLO,    /* we said HELLO and wait for WELCOME */
+	PEER_UP,       /* in session */
+	PEER_OBSERVER, /* only looks: link_observe.c */
+	PEER_IGNORED,  /* sent too much nonsense */
+	PEER_CLOSED,   /* a connected endpoint that is over */
 };
 
 /* A frame that we were given and owe an acknowledgement for. */
@@ -26,6 +27,7 @@ struct delivery {
 	uint64_t run, seq;
 	bool taken;    /* the stage works on it */
 	bool released; /* its room was granted again */
+	int64_t taken_at;
 };
 
 /* A frame that we owe downstream. */
@@ -68,6 +70,10 @@ struct peer {
 	uint64_t told, confirmed; /* versions of the totals */
 	bool end_told;
 
+	/* an observer: frames without a copy; bytes since its last credit */
+	uint64_t skipped;
+	size_t uncredited;
+
 	/* upstream */
 	uint64_t received;          /* highest link_seq */
 	uint64_t released, granted; /* rooms given back; upto as told */
@@ -82,6 +88,7 @@ struct peer {
 
 struct endpoint {
 	bool upstream, connects, mortal;
+	bool status;     /* for observers alone */
 	int peer;        /* if it connects */
 	int64_t idle_at; /* connected: since when nobody is there; 0: somebody is */
 	int64_t lost_at; /* bound upstream: when a peer was lost in the middle; 0: none */
@@ -168,10 +175,18 @@ void session_drop(struct link_core *c, int peer);    /* the peer is gone, or as 
 void session_ask(struct link_core *c, int peer);     /* HELLO */
 void session_reject(struct link_core *c, int peer, uint64_t session, enum message_code code,
 		    const char *text);
+uint64_t session_new(struct link_core *c); /* an id */
 void session_on_hello(struct link_core *c, int peer, const struct message *m);
 void session_on_welcome(struct link_core *c, int peer, const struct message *m);
 void session_on_reject(struct link_core *c, int peer, const struct message *m);
 void session_on_bye(struct link_core *c, int peer, const struct message *m);
+
+/* --- link_observe.c */
+void observe_hello(struct link_core *c, int peer, const struct message *m);
+void observe_message(struct link_core *c, int peer, const struct message *m);
+/* A FRAME passes: in from upstream, or out to downstream. Borrows m. */
+void observe_frame(struct link_core *c, const struct message *m, bool incoming);
+void observe_over(struct link_core *c); /* this stage ends */
 
 /* --- link_send.c */
 void send_up(struct link_core *c, int peer); /* a downstream session begins */

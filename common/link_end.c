@@ -323,6 +323,7 @@ void end_step(struct link_core *c)
 	/* Not before: as long as a source may come back and send all again, everybody after it stays,
 	 * since all that they know of its end is in their memory. */
 	say_bye(c);
+	observe_over(c);
 	link_core_flush(c, c->now);
 	c->finished = true;
 	c->do_->finished(c->context);

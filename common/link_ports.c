@@ -7,6 +7,18 @@
 
 #include "common/log.h"
 
+/* What the core knows an address as; for a connected one the peer there. */
+static int core_endpoint(struct link *l, struct port *p, bool upstream)
+{
+	const struct link_setup *s = &l->setup;
+
+	for (size_t i = 0; i < s->status_count; i++)
+		if (p->address == &s->status[i])
+			return link_core_bind_status(l->core);
+	return p->address->bind ? link_core_bind(l->core, upstream)
+				: link_core_connect(l->core, upstream, p->fresh, &p->peer);
+}
+
 int link_port_open(struct link *l, struct address *a, bool upstream, bool own, struct err *e)
 {
 	for (int i = 0; i < l->ports; i++)
@@ -20,8 +32,7 @@ int link_port_open(struct link *l, struct address *a, bool upstream, bool own, s
 	/* The core hears of it only if it stands: a failed one leaves nothing behind. */
 	if (socket_open(l, p, e) < 0)
 		goto fail;
-	p->endpoint = a->bind ? link_core_bind(l->core, upstream)
-			      : link_core_connect(l->core, upstream, p->fresh, &p->peer);
+	p->endpoint = core_endpoint(l, p, upstream);
 	if (p->endpoint < 0) {
 		err_code(e, EX_TEMPFAIL, "no memory for '%s'", a->url);
 		goto fail;

@@ -211,6 +211,7 @@ void receive_frame(struct link_core *c, int peer, struct message *m)
 	if (!in_sequence(c, peer, m->link_seq))
 		return;
 	c->counts.in++;
+	observe_frame(c, m, true);
 	adapt_window(c, f->payload ? f->payload->size : 0);
 	if (totals_cover(c, f->source, f->run, f->seq)) {
 		c->counts.duplicates++;
@@ -259,6 +260,7 @@ void link_core_take(struct link_core *c, struct delivery *d, int64_t now)
 
 	c->now = now > c->now ? now : c->now;
 	d->taken = true;
+	d->taken_at = c->now;
 	if (!c->config.pushes)
 		receive_release(c, d);
 	else if (session_of(c, d))

@@ -209,6 +209,7 @@ static void dispatch_one(struct link_core *c, struct peer *p, struct parcel *x)
 	m.dropped = x->dropped;
 	m.last = x->last;
 	core_say(c, peer, &m);
+	observe_frame(c, &m, false);
 	if (x->origin)
 		receive_release(c, x->origin);
 }

@@ -18,7 +18,7 @@ void session_over(struct link_core *c, int peer)
 	p->next_seq = p->upto = p->told = p->confirmed = p->eos_id = 0;
 	p->end_told = p->eos_owed = false;
 	send_requeue(c, p);
-	if (p->phase == PEER_UP || p->phase == PEER_HELLO)
+	if (p->phase == PEER_UP || p->phase == PEER_HELLO || p->phase == PEER_OBSERVER)
 		p->phase = PEER_NEW;
 }
 
@@ -113,7 +113,7 @@ static void forget_former(struct link_core *c, int peer)
 }
 
 /* splitmix64: ids that differ between processes (by seed) and sessions (by count). */
-static uint64_t new_session(struct link_core *c)
+uint64_t session_new(struct link_core *c)
 {
 	uint64_t z = c->config.seed + ++c->session_counter * 0x9e3779b97f4a7c15u;
 
@@ -133,6 +133,15 @@ static enum message_code refusal(struct link_core *c, const struct peer *p,
 		snprintf(text, size, "%s speaks version %d of the protocol, %s version %u",
 			 c->config.self.stage, WIRE_VERSION, hello->stage, hello->version);
 		return CODE_VERSION;
+	}
+	if (c->endpoint[p->endpoint].status) {
+		snprintf(text, size, "this address of %s is for observers alone",
+			 c->config.self.stage);
+		return CODE_ROLE;
+	}
+	if (hello->role == ROLE_OBSERVER) {
+		snprintf(text, size, "%s only observes", hello->stage);
+		return CODE_ROLE;
 	}
 	if (hello->role != right) {
 		snprintf(text, size, "%s and %s both %s frames here", c->config.self.stage,
@@ -156,6 +165,10 @@ void session_on_hello(struct link_core *c, int peer, const struct message *m)
 		return;
 	}
 	session_over(c, peer);
+	if (m->as.hello.role == ROLE_OBSERVER && m->as.hello.version == WIRE_VERSION) {
+		observe_hello(c, peer, m);
+		return;
+	}
 	enum message_code code = refusal(c, p, &m->as.hello, text, sizeof text);
 	if (code != CODE_NONE) {
 		core_note(c, 0, "refused %s (%s): %s", m->as.hello.stage, m->as.hello.worker, text);
@@ -168,7 +181,7 @@ void session_on_hello(struct link_core *c, int peer, const struct message *m)
 	}
 	p->hello = m->as.hello;
 	forget_former(c, peer);
-	p->session = new_session(c);
+	p->session = session_new(c);
 	answer.as.hello.role = peer_upstream(c, p) ? ROLE_RECEIVER : ROLE_SENDER;
 	core_say(c, peer, &answer);
 	session_begins(c, peer);

@@ -45,6 +45,8 @@ static int64_t peer_due(const struct link_core *c, const struct peer *p)
 		if (suspect > c->now && suspect < dead)
 			dead = suspect;
 		return ping < dead ? ping : dead;
+	case PEER_OBSERVER:
+		return p->heard + 4 * beat_of(c, p);
 	case PEER_HELLO:
 		return p->hello_at + 2 * core_beat(c);
 	case PEER_NEW:
@@ -71,6 +73,10 @@ static void peer_tick(struct link_core *c, int peer)
 			core_state(c, &ping.as.state);
 			core_say(c, peer, &ping);
 		}
+		return;
+	case PEER_OBSERVER:
+		if (c->now - p->heard >= 4 * beat_of(c, p))
+			session_drop(c, peer);
 		return;
 	case PEER_HELLO:
 		/* No answer: whoever is there may have lost it, or its queue holds it still. */
@@ -116,7 +122,8 @@ void link_core_probe(struct link_core *c, int endpoint, int64_t now)
 
 	core_wake(c, now);
 	for (int i = 0; i < c->peer_count; i++)
-		if (peer_live(c->peer[i]) && c->peer[i]->endpoint == endpoint) {
+		if (c->peer[i]->endpoint == endpoint &&
+		    (peer_live(c->peer[i]) || c->peer[i]->phase == PEER_OBSERVER)) {
 			core_state(c, &ping.as.state);
 			core_say(c, i, &ping);
 		}

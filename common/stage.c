@@ -404,6 +404,7 @@ int stage_close(struct stage **stage, int code)
 	free(s->shared);
 	free(s->in_address);
 	free(s->out_address);
+	free(s->status_address);
 	free(s->totals);
 	free(s->drops);
 	free(s);

@@ -33,6 +33,11 @@ static struct option_row *shared_options(struct stage *s)
 		  "take frames from there, instead of the addresses on standard input", 0, 0 },
 		{ "out", 0, OPTION_LIST, "URL", &s->out,
 		  "give frames there, instead of printing an address on standard output", 0, 0 },
+		{ "status", 0, OPTION_LIST, "URL", &s->status,
+		  "bind this too, for andon ping and andon tap alone; any other address that is "
+		  "bound "
+		  "serves them as well",
+		  0, 0 },
 		{ "name", 0, OPTION_TEXT, "NAME", &s->name,
 		  "what results and messages call this stage", 0, 0 },
 		{ "heartbeat", 0, OPTION_TIME, "TIME", &s->heartbeat_ms,
@@ -95,7 +100,8 @@ static void check_operands(const struct stage *s, struct err *e)
 	leave(spec, e);
 }
 
-static struct address *addresses(const struct option_list *list, bool binds, struct err *e)
+static struct address *addresses(const struct option_list *list, bool binds, const char *option,
+				 struct err *e)
 {
 	struct address *a = calloc(list->count + 1, sizeof *a);
 
@@ -105,11 +111,20 @@ static struct address *addresses(const struct option_list *list, bool binds, str
 	}
 	for (size_t i = 0; i < list->count; i++)
 		if (address_parse(&a[i], list->item[i], binds, e) < 0) {
-			err_at(e, "%s", binds ? "--out" : "--in");
+			err_at(e, "%s", option);
 			free(a);
 			return NULL;
 		}
 	return a;
+}
+
+static int status_binds(const struct stage *s, struct err *e)
+{
+	for (size_t i = 0; i < s->status.count; i++)
+		if (!s->status_address[i].bind)
+			return err_code(e, EX_USAGE, "--status: '%s': it is bound, never connected",
+					s->status.item[i]);
+	return 0;
 }
 
 static void name_worker(struct stage *s, int number)
@@ -148,9 +163,10 @@ struct stage *stage_open(const struct stage_spec *spec, int argc, char **argv)
 	s->operands = argv + first;
 	s->operand_count = argc - first;
 	check_operands(s, &e);
-	s->in_address = addresses(&s->in, false, &e);
-	s->out_address = s->in_address ? addresses(&s->out, true, &e) : NULL;
-	if (!s->out_address)
+	s->in_address = addresses(&s->in, false, "--in", &e);
+	s->out_address = s->in_address ? addresses(&s->out, true, "--out", &e) : NULL;
+	s->status_address = s->out_address ? addresses(&s->status, true, "--status", &e) : NULL;
+	if (!s->status_address || status_binds(s, &e) < 0)
 		leave(spec, &e);
 	log_open(spec->manual.name, s->quiet ? -1 : s->verbose);
 	name_worker(s, 0);
@@ -191,12 +207,12 @@ void stage_want(struct stage *s, const struct wants *wants)
 
 int stage_fork_workers(struct stage *s, int n, struct err *e)
 {
-	const struct address *at[] = { s->in_address, s->out_address };
-	size_t counts[] = { s->in.count, s->out.count };
+	const struct address *at[] = { s->in_address, s->out_address, s->status_address };
+	size_t counts[] = { s->in.count, s->out.count, s->status.count };
 
 	if (n < 2)
 		return 0;
-	for (int side = 0; side < 2; side++)
+	for (int side = 0; side < 3; side++)
 		for (size_t i = 0; i < counts[side]; i++)
 			if (at[side][i].bind)
 				return err_code(
@@ -236,6 +252,8 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
 	setup->in_count = s->in.count;
 	setup->out = s->out_address;
 	setup->out_count = s->out.count;
+	setup->status = s->status_address;
+	setup->status_count = s->status.count;
 	setup->leaves = s->in.count > 0;
 	setup->buried = s->buried;
 	setup->buried_context = s->buried_context;

@@ -10,7 +10,7 @@ struct stage {
 	const struct stage_spec *spec;
 	struct option_row *shared;
 	/* options */
-	struct option_list in, out;
+	struct option_list in, out, status;
 	const char *name;
 	int64_t orphan_ms, heartbeat_ms;
 	int verbose;
@@ -24,7 +24,7 @@ struct stage {
 	int window;
 
 	struct mailbox box;
-	struct address *in_address, *out_address;
+	struct address *in_address, *out_address, *status_address;
 	struct link *link;
 	bool opened, said;  /* the mailbox is open; what broke was told */
 	bool started;       /* and the link stands and its address is known … */

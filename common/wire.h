@@ -50,7 +50,8 @@ enum message_code {
 	CODE_LEAVING, /* BYE: this process was asked to stop and goes; others may go on */
 };
 
-enum message_role { ROLE_SENDER, ROLE_RECEIVER };
+/* An observer only looks: it is told the state, and given copies of frames under its credit. */
+enum message_role { ROLE_SENDER, ROLE_RECEIVER, ROLE_OBSERVER };
 
 /* What a receiver needs of the frames it gets: travels upstream when the link comes up. */
 struct wants {
@@ -100,9 +101,14 @@ struct message_eos {
 };
 
 struct message_state {
-	char state[16]; /* "idle", "busy", "draining", "orphan": nothing is upstream of it */
-	uint64_t queued, unacked, in, out, ignored;
-	uint64_t busy_ms; /* how long it has worked on the present frame, 0 if idle */
+	char state[16];   /* "idle", "busy", "draining", "orphan": nothing is upstream of it */
+	uint64_t queued;  /* frames that wait here: received and not begun, or not sent on yet */
+	uint64_t unacked; /* sent on and not acknowledged */
+	uint64_t in, out, ignored;
+	uint64_t busy_ms;  /* how long it has worked on the present frame, 0 if idle */
+	uint64_t up, down; /* neighbours in session */
+	uint64_t alone_ms; /* how long one side that it needs has had nobody, 0: it has */
+	uint64_t resent, duplicates, malformed;
 };
 
 struct message {
@@ -120,6 +126,7 @@ struct message {
 	bool dropped; /* not a picture: seqs frame->seq … last were lost, frame->reason says
 			 why */
 	uint64_t last;
+	uint64_t skipped; /* to an observer: frames that passed without a copy, so far */
 
 	union {
 		struct message_hello hello; /* HELLO, WELCOME */

@@ -18,7 +18,7 @@ const char *const wire_statuses[] = { "ok", "error", "dead", "drop", NULL };
 
 static const char *const codes[] = { "",     "version", "wants", "role",    "session",
 				     "busy", "bad",     "done",  "leaving", NULL };
-static const char *const roles[] = { "sender", "receiver", NULL };
+static const char *const roles[] = { "sender", "receiver", "observer", NULL };
 static const char *const whats[] = { "image", "tensor", "scores", NULL };
 static const char *const dtypes[] = { "",    "f32", "u8",   "i8",  "u16", "i16", "i32",
 				      "i64", "",    "bool", "f16", "f64", NULL };
@@ -62,6 +62,14 @@ const struct wire_row wire_message_rows[] = {
 	{ "out", WIRE_UINT, false, LIFE, AT(message, as.state.out), .most = UINT64_MAX },
 	{ "ignored", WIRE_UINT, false, LIFE, AT(message, as.state.ignored), .most = UINT64_MAX },
 	{ "busy_ms", WIRE_UINT, false, LIFE, AT(message, as.state.busy_ms), .most = UINT64_MAX },
+	{ "up", WIRE_UINT, false, LIFE, AT(message, as.state.up), .most = UINT64_MAX },
+	{ "down", WIRE_UINT, false, LIFE, AT(message, as.state.down), .most = UINT64_MAX },
+	{ "alone_ms", WIRE_UINT, false, LIFE, AT(message, as.state.alone_ms), .most = UINT64_MAX },
+	{ "resent", WIRE_UINT, false, LIFE, AT(message, as.state.resent), .most = UINT64_MAX },
+	{ "duplicates", WIRE_UINT, false, LIFE, AT(message, as.state.duplicates),
+	  .most = UINT64_MAX },
+	{ "malformed", WIRE_UINT, false, LIFE, AT(message, as.state.malformed),
+	  .most = UINT64_MAX },
 	{ "id", WIRE_UINT, true, BIT(EOS) | BIT(EOS_ACK), AT(message, as.eos.id),
 	  .most = UINT64_MAX },
 	{ "more", WIRE_BOOL, false, BIT(EOS), AT(message, as.eos.more) },
@@ -70,6 +78,7 @@ const struct wire_row wire_message_rows[] = {
 	  .count = offsetof(struct message, as.eos.count) },
 	{ "status", WIRE_STATUS, true, BIT(FRAME), .offset = 0 },
 	{ "last", WIRE_UINT, false, BIT(FRAME), AT(message, last), .most = INT64_MAX },
+	{ "skipped", WIRE_UINT, false, BIT(FRAME), AT(message, skipped), .most = UINT64_MAX },
 	{ "size", WIRE_SIZE, false, BIT(FRAME), .most = FRAME_PAYLOAD_MAX },
 	{ 0 },
 };

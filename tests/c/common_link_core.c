@@ -448,6 +448,60 @@ static void check_tries(void)
 	link_core_free(&c);
 }
 
+/* Who only looks: told how things stand, shown what passes as far as its credit goes, waited for by
+ * nobody. */
+static void check_observers(void)
+{
+	struct link_core *c = make(false, true);
+	int out = link_core_bind(c, false), status = link_core_bind_status(c);
+	int p = link_core_peer(c, out, now), looker = link_core_peer(c, out, now);
+	uint64_t o = hello(c, looker, WIRE_VERSION, ROLE_OBSERVER, "", 1000);
+	struct message m = { .kind = MESSAGE_PING, .session = o };
+	struct link_core_counts counts;
+
+	check(o && last()->as.hello.role == ROLE_SENDER, "an observer is welcome");
+	link_core_count(c, &counts);
+	check(counts.down_peers == 0, "and no neighbour");
+	credit(c, looker, o, 3);
+	send(c, 0, 8);
+	hear(c, looker, &m);
+	check(last()->kind == MESSAGE_PONG && last()->as.state.queued == 1 &&
+		  last()->as.state.alone_ms > 0 && last()->as.state.out == 0,
+	      "it asks how things are, and is given nothing that nobody has taken");
+	uint64_t s = hello(c, p, WIRE_VERSION, ROLE_RECEIVER, "", 1000);
+	credit(c, p, s, 9);
+	check(last()->kind == MESSAGE_FRAME && last()->session == o && last()->link_seq == 1 &&
+		  said[said_count - 2].kind == MESSAGE_FRAME && said[said_count - 2].session == s,
+	      "what goes downstream is shown to it");
+	for (uint64_t i = 1; i < 5; i++)
+		send(c, i, 8);
+	link_core_count(c, &counts);
+	check(counts.out == 5 && counts.unacked == 5 && last()->session == s,
+	      "without credit it is sent no more, and nothing waits");
+	credit(c, looker, o, UINT64_MAX);
+	send(c, 5, 8);
+	check(last()->session == o && last()->skipped == 2 && last()->link_seq == 4,
+	      "but told how much it has missed");
+	check(hello(c, link_core_peer(c, status, now), WIRE_VERSION, ROLE_OBSERVER, "", 9) != 0 &&
+		  !hello(c, link_core_peer(c, status, now), WIRE_VERSION, ROLE_RECEIVER, "", 9) &&
+		  last()->code == CODE_ROLE,
+	      "an address of its own is for observers alone");
+	forgotten = 0;
+	link_core_gone(c, looker, now += MS);
+	link_core_count(c, &counts);
+	check(forgotten == 1 && counts.resent == 0 && counts.unacked == 6,
+	      "when it dies nothing is sent again");
+	for (int i = 0; i < 7; i++)
+		o = hello(c, link_core_peer(c, out, now), WIRE_VERSION, ROLE_OBSERVER, "", 9);
+	check(o && !hello(c, link_core_peer(c, out, now), WIRE_VERSION, ROLE_OBSERVER, "", 9) &&
+		  last()->code == CODE_BUSY,
+	      "eight of them, not more");
+	for (int i = 0; i < 5; i++)
+		link_core_tick(c, now += 90 * MS);
+	check(forgotten >= 8, "who says nothing for four beats is forgotten");
+	link_core_free(&c);
+}
+
 int main(void)
 {
 	check_refusals();
@@ -459,6 +513,7 @@ int main(void)
 	check_leave();
 	check_time();
 	check_tries();
+	check_observers();
 	frame_free(&delivered);
 	buffer_pool_drain();
 	printf("%d checks, %d failed\n", checks, failures);

@@ -120,7 +120,7 @@ static void make_frame(struct message *m)
 static void make_hello(struct message_hello *h)
 {
 	h->version = WIRE_VERSION;
-	h->role = next() % 2 ? ROLE_RECEIVER : ROLE_SENDER;
+	h->role = (enum message_role)(next() % 3);
 	text(h->stage, sizeof h->stage, 1);
 	text(h->worker, sizeof h->worker, 0);
 	for (size_t i = 0; i < sizeof h->instance; i++)
@@ -199,6 +199,12 @@ static void make(struct message *m, enum message_kind kind)
 		s->out = number(0, UINT64_MAX);
 		s->ignored = number(0, UINT64_MAX);
 		s->busy_ms = number(0, UINT64_MAX);
+		s->up = number(0, UINT64_MAX);
+		s->down = number(0, UINT64_MAX);
+		s->alone_ms = number(0, UINT64_MAX);
+		s->resent = number(0, UINT64_MAX);
+		s->duplicates = number(0, UINT64_MAX);
+		s->malformed = number(0, UINT64_MAX);
 	}
 }
 
@@ -207,7 +213,8 @@ static bool same(const struct message *a, const struct message *b)
 	return a->kind == b->kind && a->session == b->session && a->link_seq == b->link_seq &&
 	       a->upto == b->upto && a->code == b->code && a->has_payload == b->has_payload &&
 	       a->payload_size == b->payload_size && a->dropped == b->dropped &&
-	       a->last == b->last && memcmp(&a->as, &b->as, sizeof a->as) == 0 &&
+	       a->last == b->last && a->skipped == b->skipped &&
+	       memcmp(&a->as, &b->as, sizeof a->as) == 0 &&
 	       (a->kind != MESSAGE_FRAME || memcmp(a->frame, b->frame, sizeof *a->frame) == 0);
 }
 

@@ -305,6 +305,7 @@ static void run_seed(uint64_t seed, int verbose, struct sums *sums)
 	w.conn = conns;
 	w.seed = seed;
 	w.random = seed * 0x2545f4914f6cdd1du + 1;
+	w.whims = seed * 0x9e3779b97f4a7c15u + 1;
 	w.verbose = verbose;
 	run(&w);
 	net_free(&w);

@@ -22,6 +22,8 @@ static void act_send(void *context, int peer, const struct message *m)
 {
 	struct context *x = context;
 
+	if (observer_hears(x->world, x->node, peer, m))
+		return;
 	if (x->world->verbose > 1)
 		say(x->world, "%d.%d -> peer %d: %s %llu %llu", x->node->number, x->node->life,
 		    peer, message_kind_name(m->kind), (unsigned long long)m->link_seq,
@@ -45,6 +47,8 @@ static void act_forget(void *context, int peer)
 {
 	struct context *x = context;
 
+	if (observer_forgotten(x->node, peer))
+		return;
 	net_close(x->world, x->node, peer);
 }
 
@@ -195,6 +199,7 @@ void node_start(struct world *w, struct node *n)
 	contexts[n->number] = (struct context){ w, n };
 	n->core = link_core_new(&config, &actions, &contexts[n->number]);
 	n->alive = true;
+	n->observer = (struct observer){ .peer = -1 };
 	n->timer_at = INT64_MAX;
 	n->bound = -1;
 	n->inbox_count = n->held_count = n->emitted = n->code = 0;
@@ -460,6 +465,7 @@ void node_after(struct world *w, struct node *n)
 	if (!n->alive || n->paused_until > w->now)
 		return;
 	stage_step(w, n);
+	observer_step(w, n);
 	link_core_flush(n->core, w->now);
 	check_bounds(w, n);
 	if (n->code || n->finished) {

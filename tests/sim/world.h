@@ -59,7 +59,14 @@ struct conn {
 	int64_t held_until; /* a partition */
 };
 
+/* Somebody who looks at a node, without any network in between: it has only to be harmless. */
+struct observer {
+	int peer; /* of the node; -1: nobody looks */
+	uint64_t session, upto, copies, skipped;
+};
+
 struct node {
+	struct observer observer;
 	enum role role;
 	int number, life;
 	bool alive, exited;
@@ -86,7 +93,7 @@ struct node {
 };
 
 struct world {
-	uint64_t seed, random;
+	uint64_t seed, random, whims; /* whims: of observers, so that they change nothing else */
 	int verbose;
 	int64_t now;
 	uint64_t order;
@@ -130,6 +137,11 @@ void net_died(struct world *w, struct node *n);
 void net_message(struct world *w, int conn, int side);
 void net_connected(struct world *w, int conn);
 void net_free(struct world *w);
+
+/* observer.c */
+void observer_step(struct world *w, struct node *n); /* whatever it thinks of */
+bool observer_hears(struct world *w, const struct node *n, int peer, const struct message *m);
+bool observer_forgotten(struct node *n, int peer);
 
 /* node.c */
 void node_start(struct world *w, struct node *n);

@@ -1,0 +1,36 @@
+/* The side of one who only looks at a stage (andon ping, andon tap): no stage of its own, no thread,
+ * no place in the books. See "Observers" in PROTOCOL.md. */
+#ifndef COMMON_OBSERVER_H
+#define COMMON_OBSERVER_H
+
+#include <stdint.h>
+
+#include "common/address.h"
+#include "common/err.h"
+#include "common/wire.h"
+
+struct observer;
+
+/* name: of the tool, for the other side's eyes. The address is borrowed. NULL with *e. */
+struct observer *observer_open(struct address *at, const char *name, struct err *e);
+void observer_close(struct observer **o); /* says BYE; leaves NULL; takes NULL inside */
+
+enum observer_news {
+	OBSERVER_NONE,    /* nothing until the deadline */
+	OBSERVER_WELCOME, /* *m is the stage's; from now on observer_say is heard */
+	OBSERVER_MESSAGE, /* *m is PONG, FRAME (with its payload) or BYE; message_clear is due */
+	OBSERVER_GONE,    /* the session is over: another is asked for by itself */
+	OBSERVER_REFUSED, /* and always will be: *e says why, code EX_PROTOCOL */
+};
+
+/* Wait for news, at most until deadline (monotonic ns). Greets, greets again, and beats meanwhile. */
+enum observer_news observer_wait(struct observer *o, struct message *m, int64_t deadline,
+				 struct err *e);
+
+/* PING, or CREDIT up to. */
+void observer_say(struct observer *o, enum message_kind kind, uint64_t upto);
+
+/* Why it was put off so far ("8 observers look already"), "" if nobody said anything. */
+const char *observer_put_off(const struct observer *o);
+
+#endif
