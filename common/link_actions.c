@@ -61,9 +61,11 @@ void link_act_dropped(void *context, const struct frame *f, uint64_t last)
 
 	memcpy(d.source, f->source, sizeof d.source);
 	memcpy(d.reason, f->reason, sizeof d.reason);
+	d.origin = f->origin;
 	pthread_mutex_lock(&l->box->lock);
 	if (ring_put(&l->box->drops, &d) < 0)
 		mailbox_broke(l->box, EX_TEMPFAIL, "no memory for the link");
+	mailbox_wake_stage(l->box);
 	pthread_mutex_unlock(&l->box->lock);
 }
 

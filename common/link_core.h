@@ -60,14 +60,15 @@ struct link_core_actions {
 	void (*forget)(void *context, int peer);
 	/* A frame for the stage, who owns it now and gives it back with its origin. */
 	void (*deliver)(void *context, struct frame *f);
-	/* Our own frame (one without origin) is durable. */
+	/* Our own frame (one without origin), or our drop that begins with seq, is durable. */
 	void (*acked)(void *context, const char *source, uint64_t run, uint64_t seq);
 	/* A downstream has said what it wants (the first time). */
 	void (*wanted)(void *context, const struct wants *wants);
 	/* Too many workers died over f: a tombstone will go on in its place, with this reason. Called
 	 * before that, f still whole. */
 	void (*buried)(void *context, const struct frame *f, const char *reason);
-	/* Frames first … last are lost upstream (only told to a stage that does not push). */
+	/* Frames f->seq … last are lost upstream (only told to a stage that does not push): durable
+	 * when link_core_done is called with f's origin. Borrows f. */
 	void (*dropped)(void *context, const struct frame *f, uint64_t last);
 	/* A total is new or has changed. */
 	void (*total)(void *context, const struct message_total *total);

@@ -192,9 +192,10 @@ static void take_in(struct link_core *c, int peer, struct message *m)
 	f->origin = d;
 	m->frame = NULL;
 	if (m->dropped && !c->config.pushes) {
+		d->taken = true;
+		receive_release(c, d);
 		c->do_->dropped(c->context, f, m->last);
 		frame_free(&f);
-		receive_ack(c, d);
 	} else if (c->config.pushes && (m->dropped || f->status != FRAME_OK)) {
 		d->taken = true;
 		send_parcel(c, f, m->dropped, m->last);

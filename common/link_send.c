@@ -234,7 +234,7 @@ static void settle(struct link_core *c, struct peer *p, struct parcel *x)
 	c->counts.acked++;
 	if (x->origin)
 		receive_ack(c, x->origin);
-	else if (!x->dropped)
+	else
 		c->do_->acked(c->context, x->frame->source, x->frame->run, x->frame->seq);
 	parcel_free(c, x);
 }

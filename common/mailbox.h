@@ -65,7 +65,7 @@ struct mailbox {
 	struct err why;
 	struct wants wants;
 	struct ring totals; /* struct stage_total, never taken out */
-	struct ring drops;  /* struct stage_dropped, never taken out */
+	struct ring drops;  /* struct stage_dropped, until they are durable */
 };
 
 int mailbox_open(struct mailbox *m, struct err *e);

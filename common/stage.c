@@ -298,22 +298,22 @@ void stage_on_buried(struct stage *s,
 
 /* --- sinks -------------------------------------------------------------------------------------- */
 
-/* A copy of a ring that nothing is ever taken out of; NULL inside if it is empty. */
+/* A copy of a ring; NULL inside if it is empty. */
 static int copy_ring(struct stage *s, const struct ring *r, void **copy)
 {
-	int count = 0;
+	size_t count = 0;
 
 	free(*copy);
 	*copy = NULL;
 	if (!s->opened)
 		return 0;
 	pthread_mutex_lock(&s->box.lock);
-	if (r->count && (*copy = malloc(r->count * r->item))) {
-		memcpy(*copy, r->data, r->count * r->item);
-		count = (int)r->count;
-	}
+	if (r->count && (*copy = malloc(r->count * r->item)))
+		for (; count < r->count; count++)
+			memcpy((char *)*copy + count * r->item,
+			       r->data + (r->head + count) % r->capacity * r->item, r->item);
 	pthread_mutex_unlock(&s->box.lock);
-	return count;
+	return (int)count;
 }
 
 int stage_totals(struct stage *s, const struct stage_total **totals)
@@ -332,6 +332,22 @@ int stage_drops(struct stage *s, const struct stage_dropped **drops)
 
 	*drops = s->drops = copy;
 	return count;
+}
+
+int stage_drops_done(struct stage *s, int count)
+{
+	struct command command = { .kind = COMMAND_DONE };
+	struct stage_dropped d;
+	int result = 0;
+
+	pthread_mutex_lock(&s->box.lock);
+	for (int i = 0; i < count && ring_get(&s->box.drops, &d); i++) {
+		command.as.delivery = d.origin;
+		if (mailbox_command(&s->box, &command) < 0)
+			result = -1; /* it comes again, and is known */
+	}
+	pthread_mutex_unlock(&s->box.lock);
+	return result;
 }
 
 /* --- the end ------------------------------------------------------------------------------------ */

@@ -97,8 +97,8 @@ int stage_wait(struct stage *s, int fd, int64_t timeout_ms);
 /* Has the user, or the supervisor, asked to stop? A source then emits nothing more. */
 bool stage_stopping(const struct stage *s);
 
-/* Be told of each frame whose row is durable (in the calling thread, inside stage_send, stage_wait
- * and stage_close). */
+/* Be told of each frame whose row is durable, and of each drop, by its first seq (in the calling
+ * thread, inside stage_send, stage_wait and stage_close). */
 void stage_on_ack(struct stage *s,
 		  void (*acked)(void *context, const char *source, uint64_t run, uint64_t seq),
 		  void *context);
@@ -131,11 +131,14 @@ struct stage_dropped {
 	char source[FRAME_SOURCE_MAX];
 	uint64_t run, first, last;
 	char reason[FRAME_REASON_MAX];
+	void *origin; /* the link's */
 };
 
-/* Copies of what is known, owned by the stage and valid until the next call: count. */
+/* Copies of what is known, owned by the stage and valid until the next call: count. Drops are those
+ * that were not yet given back with stage_drops_done: the first count of them are durable. */
 int stage_totals(struct stage *s, const struct stage_total **totals);
 int stage_drops(struct stage *s, const struct stage_dropped **drops);
+int stage_drops_done(struct stage *s, int count);
 
 /* ---------------------------------------------------------------------------------------------- */
 

@@ -40,6 +40,7 @@ void batch_close(struct batch *b)
 		row_free(&b->row[i]);
 	free(b->noted);
 	b->noted = NULL;
+	keys_free(&b->drops);
 }
 
 static uint64_t expected(struct batch *b)
@@ -83,11 +84,21 @@ static int take(struct batch *b, struct frame *f, struct err *e)
 	return 0;
 }
 
+/* Totals are noted now and then, drops soon: the source keeps them until they are durable. */
+static int note_in_time(struct batch *b, struct err *e)
+{
+	const struct stage_dropped *drops;
+
+	if (clock_mono_ns() - b->noted_ns > NOTE_NS || stage_drops(b->stage, &drops) > 0)
+		return batch_note(b, e);
+	return 0;
+}
+
 /* Nothing came for a while: keep the outputs and the terminal up to date. */
 static int idle(struct batch *b, struct err *e)
 {
 	show(b, NULL);
-	return clock_mono_ns() - b->noted_ns > NOTE_NS ? batch_note(b, e) : 0;
+	return note_in_time(b, e);
 }
 
 int batch_next(struct batch *b, struct err *e)
@@ -96,7 +107,7 @@ int batch_next(struct batch *b, struct err *e)
 	int64_t first_ns = 0;
 
 	e->code = 0;
-	if (clock_mono_ns() - b->noted_ns > NOTE_NS && batch_note(b, e) < 0)
+	if (note_in_time(b, e) < 0)
 		return -1;
 	while (b->end == 1 && b->count < BATCH_MAX) {
 		int got = stage_poll(b->stage, &f, b->count ? 0 : TICK_MS);
@@ -248,6 +259,17 @@ static int note_patiently(struct batch *b, const struct store_run *runs, size_t 
 	return 0;
 }
 
+/* The outputs have them: acknowledge, and keep the ranges for the books. */
+static int drops_noted(struct batch *b, const struct store_drop *drop, size_t count, struct err *e)
+{
+	for (size_t i = 0; i < count; i++)
+		if (keys_add(&b->drops, drop[i].source, drop[i].run, drop[i].first, drop[i].last) <
+		    0)
+			return err_code(e, EX_OSERR, "out of memory");
+	stage_drops_done(b->stage, (int)count);
+	return 0;
+}
+
 int batch_note(struct batch *b, struct err *e)
 {
 	size_t run_count = 0, drop_count = 0;
@@ -258,14 +280,15 @@ int batch_note(struct batch *b, struct err *e)
 	b->noted_ns = clock_mono_ns();
 	if (!runs || !drops)
 		result = err_code(e, EX_OSERR, "out of memory");
-	else if (run_count != b->noted_count || drop_count != b->noted_drops ||
+	else if (run_count != b->noted_count || drop_count > 0 ||
 		 (run_count && memcmp(runs, b->noted, run_count * sizeof *runs) != 0))
 		result = note_patiently(b, runs, run_count, drops, drop_count, e);
+	if (result == 0)
+		result = drops_noted(b, drops, drop_count, e);
 	if (result == 0) {
 		free(b->noted);
 		b->noted = runs;
 		b->noted_count = run_count;
-		b->noted_drops = drop_count;
 		runs = NULL;
 	}
 	free(runs);
@@ -273,16 +296,15 @@ int batch_note(struct batch *b, struct err *e)
 	return result;
 }
 
-static int check_run(struct batch *b, struct store_run *run, const struct store_drop *drops,
-		     size_t drop_count, struct text *words, struct err *e)
+static int check_run(struct batch *b, struct store_run *run, struct text *words, struct err *e)
 {
 	struct keys keys = { 0 };
+	const struct key_run *drops = keys_run(&b->drops, run->source, run->run);
 	int result = outputs_keys(b->outputs, run, &keys, e);
 
-	for (size_t i = 0; i < drop_count && result == 0; i++)
-		if (drops[i].run == run->run && strcmp(drops[i].source, run->source) == 0)
-			result =
-			    keys_add(&keys, run->source, run->run, drops[i].first, drops[i].last);
+	for (size_t i = 0; drops && i < drops->count && result == 0; i++)
+		result = keys_add(&keys, run->source, run->run, drops->range[i].first,
+				  drops->range[i].last);
 	if (result == 0)
 		result = books_check(run, &keys, words) ? 1 : run->ended ? 0 : 2;
 	keys_free(&keys);
@@ -291,19 +313,14 @@ static int check_run(struct batch *b, struct store_run *run, const struct store_
 
 int batch_books(struct batch *b, struct text *words, struct err *e)
 {
-	size_t drop_count = 0;
-	struct store_drop *drops = current_drops(b, &drop_count);
 	int result = 1;
 
-	if (!drops)
-		return err_code(e, EX_OSERR, "out of memory");
 	for (size_t i = 0; i < b->noted_count; i++) {
-		int got = check_run(b, &b->noted[i], drops, drop_count, words, e);
+		int got = check_run(b, &b->noted[i], words, e);
 		if (got < 0 || got == 0 || (got == 2 && result == 1))
 			result = got;
 		if (got < 0)
 			break;
 	}
-	free(drops);
 	return result;
 }

@@ -8,6 +8,7 @@
 
 #include "common/err.h"
 #include "common/stage.h"
+#include "sink/keys.h"
 #include "sink/progress.h"
 #include "sink/stats.h"
 #include "sink/writer.h"
@@ -27,7 +28,8 @@ struct batch {
 	int end; /* what stage_next said after the last frame: 0, -1; 1 while it goes on */
 
 	struct store_run *noted; /* as the outputs have them */
-	size_t noted_count, noted_drops;
+	size_t noted_count;
+	struct keys drops; /* noted, of this process's time */
 	int64_t noted_ns;
 };
 

@@ -254,6 +254,8 @@ static void check_end(struct world *w)
 		else if (i != w->poison && w->statuses[i] == FRAME_DEAD && w->kills < 3)
 			fail(w, "frame %d is a tombstone after %d deaths", i, w->kills);
 	}
+	if (w->first_drop >= 0 && !w->drop_stored)
+		fail(w, "I1: a drop was not stored");
 	/* A sink that was killed after it had confirmed the end need not see it again. */
 	if (!w->books_seen && !w->sink_deaths && w->frames)
 		fail(w, "I3: no sink has seen the end");

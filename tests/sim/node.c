@@ -69,7 +69,8 @@ static void act_acked(void *context, const char *source, uint64_t run, uint64_t 
 	struct world *w = x->world;
 
 	(void)source, (void)run;
-	if (seq >= (uint64_t)w->frames || !w->row[seq])
+	if ((int)seq == w->first_drop ? !w->drop_stored
+				      : seq >= (uint64_t)w->frames || !w->row[seq])
 		fail(w, "I4: frame %llu acknowledged, but there is no row",
 		     (unsigned long long)seq);
 	else
@@ -90,12 +91,18 @@ static void act_buried(void *context, const struct frame *f, const char *reason)
 		fail(x->world, "frame %d is buried without its payload", (int)f->seq);
 }
 
+/* Like any other frame: it waits to be stored, and is acknowledged then. */
 static void act_dropped(void *context, const struct frame *f, uint64_t last)
 {
 	struct context *x = context;
+	struct frame *copy = frame_new();
 
 	if ((int)f->seq != x->world->first_drop || (int)last != x->world->last_drop)
 		fail(x->world, "a drop record that nobody sent");
+	if (!copy)
+		abort();
+	*copy = *f;
+	act_deliver(context, copy);
 }
 
 static void act_total(void *context, const struct message_total *total)
@@ -108,7 +115,7 @@ static void act_ended(void *context)
 {
 	struct context *x = context;
 	struct world *w = x->world;
-	int dropped = w->first_drop >= 0 ? w->last_drop - w->first_drop + 1 : 0;
+	int dropped = w->drop_stored ? w->last_drop - w->first_drop + 1 : 0;
 
 	x->node->ended = true;
 	if (x->node->role != SINK)
@@ -397,6 +404,10 @@ void node_commit(struct world *w, struct node *n)
 		}
 		for (int i = 0; i < n->held_count; i++) {
 			const struct frame *f = n->held[i];
+			if ((int)f->seq == w->first_drop) {
+				w->drop_stored = true;
+				continue;
+			}
 			if (f->seq >= (uint64_t)w->frames) {
 				fail(w, "I1: a row for a frame that was never sent");
 				continue;

@@ -113,7 +113,7 @@ struct world {
 	/* the store: first write wins */
 	int row[FRAMES_MAX]; /* times offered */
 	int rows, statuses[FRAMES_MAX];
-	bool acked[FRAMES_MAX], books_seen;
+	bool acked[FRAMES_MAX], books_seen, drop_stored;
 	int sink_deaths, kills, pauses, cuts, restarts;
 	uint64_t messages, steps;
 	int64_t source_done;
