@@ -370,11 +370,9 @@ int wire_decode(const void *bytes, size_t size, struct message *m, struct err *e
 	if (wire_scan(bytes, size, WIRE_DEPTH_MAX, e) < 0)
 		return -1;
 	msgpack_unpacked_init(&unpacked);
-	msgpack_unpack_return got = msgpack_unpack_next(&unpacked, bytes, size, &offset);
-	if (got == MSGPACK_UNPACK_NOMEM_ERROR)
+	/* It is well-formed: what fails now is memory, also where msgpack-c calls that a parse error. */
+	if (msgpack_unpack_next(&unpacked, bytes, size, &offset) != MSGPACK_UNPACK_SUCCESS)
 		err_code(e, EX_TEMPFAIL, "no memory for a header");
-	else if (got != MSGPACK_UNPACK_SUCCESS || offset != size)
-		err_set(e, "the header is not MessagePack");
 	else
 		result = get_header(&unpacked.data, m, e);
 	msgpack_unpacked_destroy(&unpacked);
