@@ -233,10 +233,16 @@ int stage_fork_workers(struct stage *s, int n, struct err *e)
 static int print_address(const struct address *a, struct err *e)
 {
 	char line[ADDRESS_MAX + 1];
-	int n = snprintf(line, sizeof line, "%s\n", a->url);
+	size_t n = (size_t)snprintf(line, sizeof line, "%s\n", a->url), done = 0;
 
-	if (write(STDOUT_FILENO, line, (size_t)n) != n)
-		return err_code(e, EX_IOERR, "cannot print the address: %s", strerror(errno));
+	while (done < n) {
+		ssize_t some = write(STDOUT_FILENO, line + done, n - done);
+		if (some >= 0)
+			done += (size_t)some;
+		else if (errno != EINTR)
+			return err_code(e, EX_IOERR, "cannot print the address: %s",
+					strerror(errno));
+	}
 	if (isatty(STDOUT_FILENO))
 		log_warn("this is where the next stage finds the frames; give it the line above on "
 			 "its standard input, or as --in");
