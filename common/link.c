@@ -136,7 +136,11 @@ static void on_event(struct link *l, struct port *p, int event, int64_t now)
 		link_core_connected(l->core, p->peer, now);
 	} else if (!bind && event == ZMQ_EVENT_DISCONNECTED) {
 		drain_port(l, p, now);
-		link_core_gone(l->core, p->peer, now);
+		/* A fresh address is given up for good: not because of a handshake that took too long. */
+		if (p->fresh && !address_is_dead(p->address->url))
+			link_core_cut(l->core, p->peer, now);
+		else
+			link_core_gone(l->core, p->peer, now);
 	} else if (!bind && p->fresh && event == ZMQ_EVENT_CONNECT_RETRIED &&
 		   address_is_dead(p->address->url)) {
 		link_core_gone(l->core, p->peer, now);

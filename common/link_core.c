@@ -243,7 +243,8 @@ void link_core_connected(struct link_core *c, int peer, int64_t now)
 		session_ask(c, peer);
 }
 
-void link_core_gone(struct link_core *c, int peer, int64_t now)
+/* for_good: the process behind it has died, as far as can be told. */
+static void transport_broke(struct link_core *c, int peer, bool for_good, int64_t now)
 {
 	struct peer *p = peer_at(c, peer);
 
@@ -254,13 +255,23 @@ void link_core_gone(struct link_core *c, int peer, int64_t now)
 		core_note(c, p->leaving || p->parted || c->done_at ? 1 : 0, "%s %s (%s) is gone",
 			  peer_upstream(c, p) ? "upstream" : "downstream", p->hello.stage,
 			  p->hello.worker);
-	p->broke = true;
+	p->broke = for_good;
 	/* Just awake: they broke off because of our silence, not because they died. */
-	p->died = c->woke_at == 0 || c->now - c->woke_at > 4 * core_beat(c);
+	p->died = for_good && (c->woke_at == 0 || c->now - c->woke_at > 4 * core_beat(c));
 	session_drop(c, peer);
 	p->broke = p->died = false;
 	send_dispatch(c);
 	end_step(c);
+}
+
+void link_core_gone(struct link_core *c, int peer, int64_t now)
+{
+	transport_broke(c, peer, true, now);
+}
+
+void link_core_cut(struct link_core *c, int peer, int64_t now)
+{
+	transport_broke(c, peer, false, now);
 }
 
 /* Frames that nobody has begun, and how long the oldest that was begun is being worked on. */

@@ -111,9 +111,11 @@ void link_core_deserted(struct link_core *c, int64_t now);
 /* Somebody unknown wrote to a bound endpoint: the number of a new peer, -1 if there are too many. */
 int link_core_peer(struct link_core *c, int endpoint, int64_t now);
 
-/* The transport of a connected peer stands; a peer's transport is broken. */
+/* The transport of a connected peer stands; a peer's transport is broken, with whoever was behind it,
+ * or though it can be seen that he lives. */
 void link_core_connected(struct link_core *c, int peer, int64_t now);
 void link_core_gone(struct link_core *c, int peer, int64_t now);
+void link_core_cut(struct link_core *c, int peer, int64_t now);
 
 /* A message came. A FRAME's frame is taken (m->frame becomes NULL). */
 void link_core_message(struct link_core *c, int peer, struct message *m, int64_t now);
