@@ -151,7 +151,18 @@ $(B)/test/link_sim: $(call objects_of,tests/sim) $(B)/lib/common.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(sanitize) $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(libs_common)
 
-test-programs: all $(tests) $(if $(call sources_of,tests/sim),$(B)/test/link_sim)
+# Makes calls of a program fail: tests/faults/shim.c says how.
+$(B)/test/fault_shim.so: tests/faults/shim.c
+	$(call say,LD    $@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -fPIC -shared -o $@ $<
+
+# Programs that a test can end at a named instant (common/failpoint.h); nobody installs them.
+failpoints:
+	$(Q)$(MAKE) -s --no-print-directory B=$(B)/failpoints CPPFLAGS="$(CPPFLAGS) -DFAILPOINTS" \
+		$(patsubst %,$(B)/failpoints/bin/%,capture preprocess sink)
+
+test-programs: all failpoints $(tests) $(B)/test/fault_shim.so $(if $(call sources_of,tests/sim),$(B)/test/link_sim)
 
 test: deps-test
 	@echo "building"
@@ -225,7 +236,7 @@ install: all man
 clean:
 	rm -rf build
 
-.PHONY: all man test test-faults test-threads test-arm64 test-programs fuzz fuzz-programs lint deps deps-test demo install \
+.PHONY: all man failpoints test test-faults test-threads test-arm64 test-programs fuzz fuzz-programs lint deps deps-test demo install \
 	clean bench soak
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/folder.h"
 
 #define SETTLED_MOST 4096 /* lines of settled files that are left to lie */
@@ -120,7 +121,8 @@ static int write_anew(struct journal *j, struct err *e)
 			goto out;
 	/* Not without the folder: a power cut would bring the former file back, and what is added from
 	 * now on goes into this one. */
-	if (fsync(fd) < 0 || rename(fresh, j->path) < 0 || folder_sync(j->path) < 0)
+	if (fsync(fd) < 0 || failpoint("write-rename") || rename(fresh, j->path) < 0 ||
+	    folder_sync(j->path) < 0)
 		goto out;
 	if (j->fd >= 0)
 		close(j->fd);

@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 
 void link_act_deliver(void *context, struct frame *f)
 {
 	struct link *l = context;
 
+	(void)failpoint("received");
 	pthread_mutex_lock(&l->box->lock);
 	if (ring_put(&l->box->frames, &f) < 0) {
 		/* It stays unacknowledged: whoever takes our place gets it. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 
 /* What the core knows an address as; for a connected one the peer there. */
@@ -94,6 +95,8 @@ void link_act_send(void *context, int peer, const struct message *m)
 		0 ||
 	    (payload && payload_send(p->socket, payload) < 0))
 		note_gone(l, peer);
+	else if (m->kind == MESSAGE_FRAME)
+		(void)failpoint("sent");
 }
 
 void link_act_reset(void *context, int peer)

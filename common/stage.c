@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 
 #define SECOND 1000000000
@@ -63,6 +64,7 @@ static bool take(struct stage *s, struct frame **f)
 
 	if (!ring_get(&s->box.frames, f))
 		return false;
+	(void)failpoint("before-work");
 	command.as.delivery = (*f)->origin;
 	if (mailbox_command(&s->box, &command) < 0) {
 		frame_free(f); /* not acknowledged: whoever takes our place gets it */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/stage.h"
 #include "sink/batch.h"
@@ -181,6 +182,7 @@ static int run(struct stage *stage, struct outputs *outputs, struct rules *rules
 	while ((got = batch_next(&batch, &why)) == 1) {
 		if ((got = batch_write(&batch, &why)) < 0)
 			break;
+		(void)failpoint("commit-ack");
 		if ((got = batch_done(&batch)) < 0)
 			break;
 	}

@@ -97,3 +97,34 @@ teardown() {
 	ends CAPTURE PREPROCESS I2 I3 SINK
 	holds
 }
+
+# The instants at which it matters most: what was received and not begun, sent and not acknowledged, stored and not acknowledged.
+@test "kill at exact points: received, before WORK, after send, between COMMIT and ACK" {
+	local case stage role name point points=0
+	frames=300
+	for case in preprocess:received:100 preprocess:before-work:100 preprocess:sent:100 capture:sent:100 sink:received:100 \
+		sink:before-work:100 sink:commit-ack:3; do
+		role=${case%%:*} point=${case#*:} name=${case%%:*} name=${name^^}
+		echo "$case"
+		rm -f x.db*
+		for stage in sink infer preprocess capture; do
+			if [ "$stage" = "$role" ]; then
+				at "$point:kill" with stage "$stage" "${stage^^}"
+			else
+				with stage "$stage" "${stage^^}"
+			fi
+		done
+		wait_until 40 ended "${!name}"
+		with stage "$role" "$name"
+		ends CAPTURE PREPROCESS INFER SINK
+		holds
+		points=$((points + 1))
+		injected "one SIGKILL at each of $points points"
+	done
+}
+
+@test "nothing of the failpoints is in the programs that are installed" {
+	injected "none: looked for in the programs"
+	grep -q FAILPOINT "$BUILD/failpoints/bin/sink"
+	run ! grep -l FAILPOINT "$BIN"/*
+}

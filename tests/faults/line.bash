@@ -83,7 +83,15 @@ with() {
 	relay) set -- "$stages" relay --in "$tensors" --out "connect:$scores" "$@" ;;
 	store) set -- "$stages" sink --in "bind:$scores" rows "$@" ;;
 	esac
+	[ -z "${failpoint:-}" ] || set -- env "FAILPOINT=$failpoint" "$BUILD/failpoints/bin/$1" "${@:2}"
 	"$how" "$name" "$@" -vv
+}
+
+# at NAME:COUNT:ACTION with …: a program that a failpoint is built into (common/failpoint.h).
+at() {
+	local failpoint=$1
+	shift
+	"$@"
 }
 
 # The whole line, three infer; OPTION… for capture. At 1000 pictures a second there is a middle, however late the script looks.
