@@ -70,8 +70,7 @@ struct peer {
 	uint64_t told, confirmed; /* versions of the totals */
 	bool end_told;
 
-	/* an observer: frames without a copy; bytes since its last credit */
-	uint64_t skipped;
+	/* an observer: bytes since its last credit */
 	size_t uncredited;
 
 	/* upstream */

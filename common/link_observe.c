@@ -36,7 +36,7 @@ void observe_hello(struct link_core *c, int peer, const struct message *m)
 	p->heard = c->now;
 	p->session = session_new(c);
 	p->next_seq = 1;
-	p->skipped = p->uncredited = 0;
+	p->uncredited = 0;
 	answer.as.hello.role = c->endpoint[p->endpoint].upstream ? ROLE_RECEIVER : ROLE_SENDER;
 	core_say(c, peer, &answer);
 }
@@ -77,29 +77,28 @@ static bool sees(const struct link_core *c, const struct peer *p, bool incoming)
 	return incoming == (e->upstream || !c->config.pushes);
 }
 
-static void copy_to(struct link_core *c, int peer, const struct message *m)
+static void copy_to(struct link_core *c, int peer, struct message *m)
 {
 	struct peer *p = c->peer[peer];
-	struct message copy = *m;
 	size_t bytes = m->has_payload ? (size_t)m->payload_size : 0;
 
 	if (p->next_seq > p->upto || peer_suspect(c, p) ||
 	    (p->uncredited && p->uncredited + bytes > CREDIT_BYTES_MOST) ||
-	    bytes > p->hello.max_frame) {
-		p->skipped++;
+	    bytes > p->hello.max_frame)
 		return;
-	}
 	p->uncredited += bytes;
-	copy.link_seq = p->next_seq++;
-	copy.skipped = p->skipped;
-	core_say(c, peer, &copy);
+	m->link_seq = p->next_seq++;
+	core_say(c, peer, m);
 }
 
 void observe_frame(struct link_core *c, const struct message *m, bool incoming)
 {
+	struct message copy = *m;
+
+	copy.passed = incoming ? c->counts.in : c->counts.out;
 	for (int i = 0; i < c->peer_count; i++)
 		if (c->peer[i]->phase == PEER_OBSERVER && sees(c, c->peer[i], incoming))
-			copy_to(c, i, m);
+			copy_to(c, i, &copy);
 }
 
 void observe_over(struct link_core *c)

@@ -126,7 +126,7 @@ struct message {
 	bool dropped; /* not a picture: seqs frame->seq … last were lost, frame->reason says
 			 why */
 	uint64_t last;
-	uint64_t skipped; /* to an observer: frames that passed without a copy, so far */
+	uint64_t passed; /* to an observer: the how manieth that passes here in this process */
 
 	union {
 		struct message_hello hello; /* HELLO, WELCOME */

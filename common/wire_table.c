@@ -78,7 +78,7 @@ const struct wire_row wire_message_rows[] = {
 	  .count = offsetof(struct message, as.eos.count) },
 	{ "status", WIRE_STATUS, true, BIT(FRAME), .offset = 0 },
 	{ "last", WIRE_UINT, false, BIT(FRAME), AT(message, last), .most = INT64_MAX },
-	{ "skipped", WIRE_UINT, false, BIT(FRAME), AT(message, skipped), .most = UINT64_MAX },
+	{ "passed", WIRE_UINT, false, BIT(FRAME), AT(message, passed), .most = UINT64_MAX },
 	{ "size", WIRE_SIZE, false, BIT(FRAME), .most = FRAME_PAYLOAD_MAX },
 	{ 0 },
 };

@@ -91,3 +91,138 @@ asked() { # URL JQ-CONDITION: what the stage there says of itself is so
 	[ "$(cut -d' ' -f3 rows | sort -n | uniq | wc -l)" -eq 600 ]
 	[ ! -s source.err ] && [ ! -s relay.err ] && [ ! -s sink.err ]
 }
+
+# A line that runs until it is told to stop.
+start_line() { # SOURCE-OPTION…
+	start_source -n 1000000 "$@" 2>source.err
+	start_relay 2>relay.err
+	start_sink 2>sink.err
+	wait_until 20 have 1
+}
+stop_line() {
+	kill -TERM "$SOURCE"
+	ends SOURCE
+	ends RELAY
+	ends SINK
+}
+# Every key once, and nobody said a word.
+unharmed() {
+	[ "$(cut -d' ' -f3 rows | sort -n | uniq | wc -l)" -eq "$(wc -l <rows)" ]
+	[ "$(tail -n 1 rows | cut -d' ' -f3)" -eq "$(($(wc -l <rows) - 1))" ]
+	cat source.err relay.err sink.err
+	[ ! -s source.err ] && [ ! -s relay.err ] && [ ! -s sink.err ]
+}
+
+@test "tap prints a line a frame, where they go and where they come" {
+	start_line --pace 1ms
+	run -0 --separate-stderr timeout 30 tap -n 5 "$in"
+	[ "${#lines[@]}" -eq 5 ]
+	[[ ${lines[0]} =~ ^test/1/[0-9]+\ ok\ tensor\ 1x1x3x100\ u8 ]]
+	run -0 --separate-stderr timeout 30 tap -n 5 "$out"
+	[[ ${lines[4]} =~ ^test/1/[0-9]+\ ok\ tensor\ .*\;\ relay\ [0-9.]+\ ms ]]
+	timeout 30 tap -n 20 --json "$look" >seen.json
+	jq -es 'length == 20 and all(.[]; .source == "test" and .status == "ok" and .shape == [1, 1, 3, 100] and .bytes == 300
+		and .meta.worker != null and .timings.relay >= 0) and ([.[].seq] | . == sort)' seen.json
+	run -0 timeout 30 tap "$look" --source test -n 1
+	run -124 timeout 1 tap "$look" --source nobody
+	[ -z "$output" ]
+	start TAP tap --timeout 20s "$look" >tapped
+	wait_until 20 test -s tapped
+	stop_line
+	ends TAP # the stage's end is tap's
+	unharmed
+	run -69 --separate-stderr tap --timeout 100ms "$in"
+	run -66 --separate-stderr tap --save /nowhere "$in"
+}
+
+@test "tap saves what others can read: pictures as they were, tensors as NumPy has them" {
+	need_python numpy PIL
+	mkdir got pictures
+	"$PYTHON" - <<-END
+		import numpy, PIL.Image
+		r = numpy.random.default_rng(1)
+		for name, shape in ("grey", (5, 7)), ("colour", (5, 7, 3)), ("alpha", (5, 7, 4)):
+		    PIL.Image.fromarray(r.integers(0, 256, shape, "u1")).save("pictures/%s.png" % name)
+		PIL.Image.fromarray(r.integers(0, 65536, (5, 7)).astype("u2")).save("pictures/wide.png")
+	END
+	start CAPTURE capture pictures --loop 0 --rate 100 --name ../x --out "$in"
+	start RELAY "$stages" relay --in "$in" --out "connect:$out"
+	start SINK "$stages" sink --in "bind:$out" "$rows"
+	timeout 30 tap -n 8 --save got "$in"
+	kill -TERM "$CAPTURE"
+	[ "$(find . -newer pictures/wide.png -name '*.p?m' | grep -vc '^./got/_')" -eq 0 ]
+	"$PYTHON" - got <<-END
+		import glob, numpy, PIL.Image
+		names = ["alpha", "colour", "grey", "wide"]
+		seen = set()
+		for path in glob.glob("got/*.p?m"):
+		    k = int(path.rsplit("-", 1)[1][:-4]) % 4
+		    want = numpy.array(PIL.Image.open("pictures/%s.png" % names[k]))
+		    if path.endswith(".pam"):
+		        head, data = open(path, "rb").read().split(b"ENDHDR\n", 1)
+		        got = numpy.frombuffer(data, "u1").reshape(5, 7, 4)
+		    else:
+		        got = numpy.array(PIL.Image.open(path))
+		    assert (got.astype("i8") == want.astype("i8")).all(), path
+		    seen.add(k)
+		assert seen == {0, 1, 2, 3}, seen
+	END
+	wait_until 20 ended "$SINK"
+	start_line --pace 2ms
+	timeout 30 tap -n 3 --save got "$look"
+	"$PYTHON" - <<-END
+		import glob, numpy
+		for path in glob.glob("got/test-1-*.npy"):
+		    a = numpy.load(path)
+		    assert a.dtype == "u1" and a.shape == (1, 1, 3, 100)
+		    assert a[0, 0, int(path.rsplit("-", 1)[1][:-4]) % 3].mean() == 200
+	END
+	[ "$(find got -name 'test-1-*.npy' | wc -l)" -eq 3 ]
+	[ ! -e got/.tap-part ]
+}
+
+@test "a tap that is stopped or killed costs the line nothing" {
+	start_line --pace 1ms -b 150000
+	start STOPPED tap --json "$in" >stopped.txt 2>stopped.err
+	wait_until 20 test -s stopped.txt
+	kill -STOP "$STOPPED"
+	for i in 1 2 3; do
+		start DEAD tap "$in" >dead.txt
+		wait_until 20 test -s dead.txt
+		kill -9 "$DEAD"
+		rm dead.txt
+	done
+	rss() { awk '{ print $2 * 4 }' "/proc/$SOURCE/statm"; }
+	local before after had
+	had=$(wc -l <rows) before=$(rss)
+	wait_until 30 have $((had + 1500))
+	after=$(rss)
+	echo "source: $before KiB, then $after KiB"
+	sanitized || [ "$after" -lt $((before + 20000)) ]
+	wait_until 20 asked "$in" '.down == 1 and .resent == 0'
+	kill -CONT "$STOPPED"
+	had=$(wc -l <stopped.txt)
+	more() { [ "$(wc -l <stopped.txt)" -gt $((had + 20)) ]; }
+	wait_until 20 more # forgotten meanwhile, it has greeted again
+	stop_line
+	wait_until 20 ended "$STOPPED"
+	wait "$STOPPED"
+	grep -q 'were skipped' stopped.err
+	# Each is shown, or skipped and told.
+	jq -es '(length + (map(.skipped) | add)) == (.[-1].seq - .[0].seq + 1)' stopped.txt
+	unharmed
+}
+
+@test "eight may look at a stage, not more" {
+	start_line --pace 1ms
+	for i in $(seq 8); do
+		start "T$i" tap "$in" >"t$i"
+		wait_until 20 test -s "t$i"
+	done
+	run -69 --separate-stderr ping --timeout 500ms "$in"
+	[[ $stderr == *"8 observers look at source already"* ]]
+	kill -9 "$T3"
+	run -0 ping --timeout 20s "$in"
+	stop_line
+	unharmed
+}

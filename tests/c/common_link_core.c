@@ -480,7 +480,7 @@ static void check_observers(void)
 	      "without credit it is sent no more, and nothing waits");
 	credit(c, looker, o, UINT64_MAX);
 	send(c, 5, 8);
-	check(last()->session == o && last()->skipped == 2 && last()->link_seq == 4,
+	check(last()->session == o && last()->passed == 6 && last()->link_seq == 4,
 	      "but told how much it has missed");
 	check(hello(c, link_core_peer(c, status, now), WIRE_VERSION, ROLE_OBSERVER, "", 9) != 0 &&
 		  !hello(c, link_core_peer(c, status, now), WIRE_VERSION, ROLE_RECEIVER, "", 9) &&

@@ -213,7 +213,7 @@ static bool same(const struct message *a, const struct message *b)
 	return a->kind == b->kind && a->session == b->session && a->link_seq == b->link_seq &&
 	       a->upto == b->upto && a->code == b->code && a->has_payload == b->has_payload &&
 	       a->payload_size == b->payload_size && a->dropped == b->dropped &&
-	       a->last == b->last && a->skipped == b->skipped &&
+	       a->last == b->last && a->passed == b->passed &&
 	       memcmp(&a->as, &b->as, sizeof a->as) == 0 &&
 	       (a->kind != MESSAGE_FRAME || memcmp(a->frame, b->frame, sizeof *a->frame) == 0);
 }

@@ -23,9 +23,9 @@ bool observer_hears(struct world *w, const struct node *n, int peer, const struc
 		o->session = m->session;
 	if (m->kind != MESSAGE_FRAME)
 		return true;
-	if (++o->copies > o->upto || m->link_seq != o->copies || m->skipped < o->skipped)
+	if (++o->copies > o->upto || m->link_seq != o->copies || m->passed <= o->passed)
 		fail(w, "node %d: a copy that the observer has no room for", n->number);
-	o->skipped = m->skipped;
+	o->passed = m->passed;
 	return true;
 }
 

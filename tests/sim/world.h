@@ -62,7 +62,7 @@ struct conn {
 /* Somebody who looks at a node, without any network in between: it has only to be harmless. */
 struct observer {
 	int peer; /* of the node; -1: nobody looks */
-	uint64_t session, upto, copies, skipped;
+	uint64_t session, upto, copies, passed;
 };
 
 struct node {
