@@ -17,6 +17,7 @@
 
 #define BATCH 64 /* messages taken from one socket before the others have their turn */
 #define PROBES 3
+#define STAGE_PATIENCE_NS 10000000000
 
 static const struct link_core_actions actions = {
 	.send = link_act_send,
@@ -258,6 +259,8 @@ static long until_next(const struct link *l, int64_t now)
 	for (int i = 0; i < l->ports; i++)
 		if (l->port[i].probes > 0 && l->port[i].probe_at < next)
 			next = l->port[i].probe_at;
+	if (l->broken_at && l->broken_at + STAGE_PATIENCE_NS < next)
+		next = l->broken_at + STAGE_PATIENCE_NS;
 	if (next == INT64_MAX)
 		return -1;
 	return next <= now ? 0 : (long)((next - now + 999999) / 1000000);
@@ -278,6 +281,32 @@ static int poll_set(struct link *l, zmq_pollitem_t *item)
 		item[n++] = (zmq_pollitem_t){ .socket = l->port[i].monitor, .events = ZMQ_POLLIN };
 	}
 	return n;
+}
+
+void link_release_all(struct link *l)
+{
+	for (int i = 0; i < l->ports; i++)
+		address_release(l->port[i].address);
+}
+
+/* The link is broken and the stage does not notice: it computes, for ever perhaps, what nobody will
+ * take. A process must not stay for that. */
+static void end_with_stage(struct link *l, int64_t now)
+{
+	pthread_mutex_lock(&l->box->lock);
+	bool broken = l->box->broken && !l->stop;
+	struct err why = l->box->why;
+	pthread_mutex_unlock(&l->box->lock);
+
+	if (!broken)
+		return;
+	if (l->broken_at == 0)
+		l->broken_at = now;
+	if (now - l->broken_at < STAGE_PATIENCE_NS)
+		return;
+	log_error("%s (and what is being worked on does not end)", why.text);
+	link_release_all(l);
+	_exit(why.code);
 }
 
 static bool shall_stop(struct link *l)
@@ -314,6 +343,7 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 	link_core_flush(l->core, now);
 	tell_gone(l, now);
 	publish_room(l);
+	end_with_stage(l, now);
 }
 
 static void *run(void *context)

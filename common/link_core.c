@@ -281,8 +281,7 @@ static void look_at_held(const struct link_core *c, struct message_state *state)
 
 	for (const struct delivery *d = c->held; d; d = d->next) {
 		state->queued += !d->taken;
-		if (d->taken && d->taken_at && d->taken_at < since &&
-		    !(c->config.pushes && d->released))
+		if (d->taken_at && d->taken_at < since)
 			since = d->taken_at;
 	}
 	if (since < c->now)
@@ -360,7 +359,10 @@ static void on_session_message(struct link_core *c, int peer, struct message *m)
 		return;
 	case MESSAGE_PING:
 	case MESSAGE_PONG:
-		note_state(c, p, m);
+		if (up)
+			note_state(c, p, m);
+		else
+			send_state(c, p, m->as.state.busy_ms);
 		core_state(c, &answer.as.state);
 		if (m->kind == MESSAGE_PING)
 			core_say(c, peer, &answer);

@@ -44,7 +44,8 @@ struct link_core_config {
 	int window;          /* frames granted to each upstream; 0: from the frames' size */
 	size_t retain_bytes; /* unacknowledged payload kept, one frame at least */
 	int retain_frames;
-	int max_tries; /* workers that may die over a frame */
+	int max_tries;   /* workers that may die over a frame; 0: any number */
+	int64_t work_ns; /* a receiver that says it works on a frame for longer is hung; 0: never */
 	int64_t
 	    orphan_ns;    /* how long without any neighbour on a side that is needed; 0: for ever */
 	int64_t grace_ns; /* how long the end of stream waits for one that may come back */
@@ -83,7 +84,7 @@ struct link_core_actions {
 };
 
 struct link_core_counts {
-	uint64_t in, out, acked, resent, duplicates, ignored, malformed, dead, tombstones;
+	uint64_t in, out, acked, resent, duplicates, ignored, malformed, dead, hung, tombstones;
 	int up_peers, down_peers, held, pending, unacked;
 	size_t retained_bytes;
 };

@@ -25,9 +25,9 @@ struct delivery {
 	uint64_t session, link_seq;
 	char source[FRAME_SOURCE_MAX];
 	uint64_t run, seq;
-	bool taken;    /* the stage works on it */
-	bool released; /* its room was granted again */
-	int64_t taken_at;
+	bool taken;       /* the stage has it, or has had it */
+	bool released;    /* its room was granted again */
+	int64_t taken_at; /* since when the stage works on it; 0: it does not (any more) */
 };
 
 /* A frame that we owe downstream. */
@@ -37,7 +37,9 @@ struct parcel {
 	struct delivery *origin; /* NULL: our own */
 	size_t bytes;
 	int deaths;      /* on this link; frame->try counts those of all links */
-	uint64_t blamed; /* the instance that seems to have died over it last, 0: none */
+	bool alone;      /* one may have died over it: it goes to one that has nothing else */
+	uint64_t blamed; /* the instance that may have died over it last, 0: none … */
+	bool charged;    /* … and that was counted */
 	uint64_t order;  /* in which they were given to us */
 	uint64_t link_seq;
 	bool dropped; /* a drop record up to last */
@@ -65,8 +67,10 @@ struct peer {
 	/* downstream */
 	struct parcels sent; /* unacknowledged, by link_seq */
 	uint64_t next_seq, upto;
-	uint64_t working;         /* the last delivery that it began, 0: it has not said */
-	int64_t dispatched;       /* when last, for fairness */
+	uint64_t working,
+	    working_first;  /* what it has begun and not finished, 0: it has not said */
+	bool hung;          /* by its own word on one frame for too long: nothing new for it */
+	int64_t dispatched; /* when last, for fairness */
 	uint64_t told, confirmed; /* versions of the totals */
 	bool end_told;
 
@@ -117,7 +121,8 @@ struct link_core {
 
 	struct delivery *held; /* all that is owed upstream */
 	int held_count;
-	int stale_count; /* upper bound of those whose session is over */
+	int working_count; /* of these, those that the stage works on */
+	int stale_count;   /* upper bound of those whose session is over */
 	int window;
 	int64_t ended_at;               /* when an upstream ended last; 0: none has */
 	int last_total;                 /* where the last look-up ended */
@@ -141,7 +146,8 @@ struct link_core {
 	bool closing, ending, finished, broken;
 	bool said_bye;
 	uint64_t end_version;
-	int64_t done_at; /* when our own end was confirmed; 0: not yet */
+	int64_t done_at;    /* when our own end was confirmed; 0: not yet */
+	int64_t settled_at; /* since when all upstreams are through without us; 0: they are not */
 
 	int64_t warned_at; /* core_warn's present span, and how often it spoke in it */
 	int warned;
@@ -194,6 +200,7 @@ void send_dispatch(struct link_core *c);
 void send_parcel(struct link_core *c, struct frame *f, bool dropped, uint64_t last);
 void send_message(struct link_core *c, int peer, const struct message *m);
 void send_bye(struct link_core *c, int peer, const struct message *m);
+void send_state(struct link_core *c, struct peer *p, uint64_t busy_ms); /* by its own word */
 void send_free(struct link_core *c);
 
 /* --- link_wants.c: 0, or -1 and a sentence with both wants */
@@ -203,7 +210,8 @@ int wants_agree_on(struct link_core *c, const struct message_hello *hello, char 
 void receive_up(struct link_core *c, int peer);
 void receive_frame(struct link_core *c, int peer, struct message *m);
 void receive_release(struct link_core *c, struct delivery *d);
-void receive_ack(struct link_core *c, struct delivery *d); /* and frees it */
+void receive_worked(struct link_core *c, struct delivery *d); /* the stage has handed it on */
+void receive_ack(struct link_core *c, struct delivery *d);    /* and frees it */
 void receive_flush(struct link_core *c, int peer);
 void receive_session_over(struct link_core *c, int peer);
 

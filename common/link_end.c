@@ -110,12 +110,13 @@ static bool is_receiver(const struct link_core *c, const struct peer *p)
 	return peer_live(p) && !peer_upstream(c, p) && !p->leaving;
 }
 
+/* At the end nobody waits for one that is hung. */
 static int receivers(const struct link_core *c)
 {
 	int n = 0;
 
 	for (int i = 0; i < c->peer_count; i++)
-		n += is_receiver(c, c->peer[i]);
+		n += is_receiver(c, c->peer[i]) && !(c->ending && c->peer[i]->hung);
 	return n;
 }
 
@@ -159,7 +160,8 @@ static bool confirmed(const struct link_core *c, uint64_t version)
 	if (c->confirmed < version)
 		return false;
 	for (int i = 0; i < c->peer_count; i++)
-		if (is_receiver(c, c->peer[i]) && c->peer[i]->confirmed < version)
+		if (is_receiver(c, c->peer[i]) && !c->peer[i]->hung &&
+		    c->peer[i]->confirmed < version)
 			return false;
 	return true;
 }
@@ -264,6 +266,27 @@ void link_core_close(struct link_core *c, int64_t now)
 
 /* --- loneliness --------------------------------------------------------------------------------- */
 
+/* All upstreams have said that all is stored and gone, and this stage still works on a frame: it was
+ * taken for hung, and others have done its work. Four beats to come to its end, then it is over. */
+static void look_back(struct link_core *c)
+{
+	int parted = 0, others = 0;
+
+	for (int i = 0; i < c->peer_count; i++) {
+		const struct peer *p = c->peer[i];
+		if (!peer_upstream(c, p))
+			continue;
+		parted += p->parted;
+		others += !p->parted &&
+			  (peer_live(p) || (peer_connects(c, p) && p->phase != PEER_CLOSED));
+	}
+	lonely(c, &c->settled_at, c->config.pushes && c->working_count && parted && !others);
+	if (c->settled_at && c->now - c->settled_at >= 4 * core_beat(c))
+		core_break(c, EX_TEMPFAIL,
+			   "the stream ended without waiting for this stage, which "
+			   "works on one frame for too long");
+}
+
 static void look_around(struct link_core *c)
 {
 	int ups = 0;
@@ -308,6 +331,7 @@ void end_step(struct link_core *c)
 	if (c->finished || c->broken)
 		return;
 	look_around(c);
+	look_back(c);
 	look_at_input(c);
 	begin_end(c);
 	for (int i = 0; i < c->peer_count; i++)
@@ -338,6 +362,7 @@ int64_t end_next(const struct link_core *c)
 		c->down_lonely && limit ? c->down_lonely + limit : INT64_MAX,
 		c->down_lonely && c->ending ? c->down_lonely + grace : INT64_MAX,
 		c->ended_at && !c->input_over ? c->ended_at + grace : INT64_MAX,
+		c->settled_at ? c->settled_at + 4 * core_beat(c) : INT64_MAX,
 		c->done_at ? c->done_at + grace : INT64_MAX,
 		c->done_at ? c->done_at + 3 * grace : INT64_MAX,
 	};

@@ -42,7 +42,8 @@ struct link {
 	bool stop; /* the thread shall end (lock of the mailbox) */
 	bool close_passed_on, leaving;
 	int signals_seen;
-	int gone[256]; /* peers that could not be written to, to be told to the core */
+	int64_t broken_at; /* when it was first seen that the link is broken; 0: it is not */
+	int gone[256];     /* peers that could not be written to, to be told to the core */
 	int gone_count;
 };
 
@@ -56,6 +57,9 @@ int link_peer_of(struct link *l, struct port *p, const void *id, size_t size, in
 void link_act_send(void *context, int peer, const struct message *m);
 void link_act_reset(void *context, int peer);
 void link_act_forget(void *context, int peer);
+
+/* Leave nothing lying about: the process ends here. */
+void link_release_all(struct link *l);
 
 /* --- link_signals.c: from now on SIGINT and SIGTERM ring this bell (-1: none any more) */
 void link_signals_open(int bell);

@@ -71,8 +71,15 @@ void receive_release(struct link_core *c, struct delivery *d)
 	d->released = true;
 }
 
+static void worked(struct link_core *c, struct delivery *d)
+{
+	c->working_count -= d->taken_at != 0;
+	d->taken_at = 0;
+}
+
 void receive_ack(struct link_core *c, struct delivery *d)
 {
+	worked(c, d);
 	receive_release(c, d);
 	if (session_of(c, d))
 		ack_seq(c, d->peer, d->link_seq);
@@ -108,6 +115,21 @@ void receive_flush(struct link_core *c, int peer)
 
 /* --- frames ------------------------------------------------------------------------------------- */
 
+/* What the stage has begun and not finished of this session, up to d. */
+static void say_work(struct link_core *c, struct delivery *d)
+{
+	struct message m = { .kind = MESSAGE_WORK, .link_seq = d->link_seq };
+	uint64_t first = d->link_seq;
+
+	for (const struct delivery *o = c->working_count > 1 ? c->held : NULL; o; o = o->next)
+		if (o->taken_at && o->peer == d->peer && o->session == d->session &&
+		    o->link_seq < first)
+			first = o->link_seq;
+	m.first = first < d->link_seq ? first : 0;
+	if (session_of(c, d))
+		core_say(c, d->peer, &m);
+}
+
 /* The same part again, from a sender who began anew, while we still have it: it is the same
  * delivery, answered to the new session. */
 static bool adopt(struct link_core *c, int peer, const struct message *m)
@@ -124,6 +146,8 @@ static bool adopt(struct link_core *c, int peer, const struct message *m)
 		d->link_seq = m->link_seq;
 		p->released += d->released;
 		c->stale_count--;
+		if (d->taken_at)
+			say_work(c, d);
 		return true;
 	}
 	return false;
@@ -257,15 +281,21 @@ void link_core_bad_frame(struct link_core *c, int peer, const struct message *m,
 
 void link_core_take(struct link_core *c, struct delivery *d, int64_t now)
 {
-	struct message m = { .kind = MESSAGE_WORK, .link_seq = d->link_seq };
-
 	c->now = now > c->now ? now : c->now;
 	d->taken = true;
 	d->taken_at = c->now;
-	if (!c->config.pushes)
+	c->working_count++;
+	if (!c->config.pushes) {
 		receive_release(c, d);
-	else if (session_of(c, d))
-		core_say(c, d->peer, &m);
+		return;
+	}
+	say_work(c, d);
+}
+
+void receive_worked(struct link_core *c, struct delivery *d)
+{
+	worked(c, d);
+	receive_release(c, d);
 }
 
 void link_core_done(struct link_core *c, struct delivery *d, int64_t now)

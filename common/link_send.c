@@ -136,7 +136,7 @@ void link_core_send(struct link_core *c, struct frame *f, int64_t now)
 
 	c->now = now > c->now ? now : c->now;
 	if (origin)
-		receive_release(c, origin);
+		receive_worked(c, origin);
 	send_parcel(c, f, false, 0);
 	send_dispatch(c);
 }
@@ -162,24 +162,45 @@ void link_core_drop(struct link_core *c, const char *source, uint64_t run, uint6
 
 /* --- out ---------------------------------------------------------------------------------------- */
 
-/* Most free credit first, ties to the longest idle. A frame over which a worker has died goes alone
- * to one that has nothing else, so that what happens next tells whether it was this frame. */
-static struct peer *choose(const struct link_core *c, const struct parcel *x)
+static bool may_have(const struct link_core *c, const struct peer *p)
+{
+	return peer_live(p) && !peer_upstream(c, p) && !p->leaving && !p->hung &&
+	       !peer_suspect(c, p) && p->upto >= p->next_seq;
+}
+
+/* Most free credit first, ties to the longest idle. A frame over which a worker may have died goes
+ * to one that has nothing else, so that what happens next tells whether it was this frame. Not to
+ * the one that is kept free for such. */
+static struct peer *choose(const struct link_core *c, const struct parcel *x,
+			   const struct peer *kept)
 {
 	struct peer *best = NULL;
 	uint64_t most = 0;
 
 	for (int i = 0; i < c->peer_count; i++) {
 		struct peer *p = c->peer[i];
-		if (!peer_live(p) || peer_upstream(c, p) || p->leaving || peer_suspect(c, p))
+		if (!may_have(c, p) || p == kept)
 			continue;
-		if (p->sent.count > 0 && (x->deaths > 0 || p->sent.first->deaths > 0))
+		if (p->sent.count > 0 && (x->alone || p->sent.first->alone))
 			continue;
-		uint64_t room = p->upto >= p->next_seq ? p->upto - p->next_seq + 1 : 0;
-		if (room > most || (room && room == most && p->dispatched < best->dispatched)) {
+		uint64_t room = p->upto - p->next_seq + 1;
+		if (room > most || (room == most && p->dispatched < best->dispatched)) {
 			best = p;
 			most = room;
 		}
+	}
+	return best;
+}
+
+/* Who will soonest have nothing else: the next frame that must go alone is for him. */
+static const struct peer *keep_free(const struct link_core *c)
+{
+	const struct peer *best = NULL;
+
+	for (int i = 0; i < c->peer_count; i++) {
+		const struct peer *p = c->peer[i];
+		if (may_have(c, p) && (!best || p->sent.count < best->sent.count))
+			best = p;
 	}
 	return best;
 }
@@ -214,14 +235,21 @@ static void dispatch_one(struct link_core *c, struct peer *p, struct parcel *x)
 		receive_release(c, x->origin);
 }
 
+/* A frame that must go alone and finds nobody free is overtaken by the ones behind it. */
 void send_dispatch(struct link_core *c)
 {
-	struct peer *p;
+	const struct peer *kept = NULL;
+	struct parcel *next;
 
-	while (c->pending.first && (p = choose(c, c->pending.first))) {
-		struct parcel *x = c->pending.first;
-		unlink_parcel(&c->pending, x);
-		dispatch_one(c, p, x);
+	for (struct parcel *x = c->pending.first; x; x = next) {
+		struct peer *p = choose(c, x, kept);
+		next = x->next;
+		if (p) {
+			unlink_parcel(&c->pending, x);
+			dispatch_one(c, p, x);
+		} else if (!x->alone || !(kept = kept ? kept : keep_free(c))) {
+			return;
+		}
 	}
 }
 
@@ -255,50 +283,72 @@ static uint64_t instance_of(const struct peer *p)
 	return id;
 }
 
-/* One that kills every worker that tries it must not kill them for ever. */
+static void suspect(const struct peer *p, struct parcel *x)
+{
+	x->alone = true;
+	x->charged = false;
+	x->blamed = instance_of(p);
+}
+
+/* One that kills or halts every worker that tries it must not do so for ever. */
 static void blame(struct link_core *c, const struct peer *p, struct parcel *x)
 {
-	static const char reason[] = "every worker that tried this frame died";
+	char reason[FRAME_REASON_MAX];
 	struct frame *f = x->frame;
 
-	x->blamed = instance_of(p);
+	suspect(p, x);
+	x->charged = true;
 	f->try += f->try < INT32_MAX;
-	if (++x->deaths < c->config.max_tries || f->status != FRAME_OK)
+	x->deaths++;
+	if (c->config.max_tries <= 0 || x->deaths < c->config.max_tries || f->status != FRAME_OK)
 		return;
-	core_note(c, 0, "%s %llu: %d workers died over it", f->source, (unsigned long long)f->seq,
-		  x->deaths);
+	snprintf(reason, sizeof reason, "%d workers died or hung over this frame: no more try it",
+		 x->deaths);
+	core_note(c, 0, "%s %llu: %s", f->source, (unsigned long long)f->seq, reason);
 	c->do_->buried(c->context, f, reason);
 	make_fail(c, x, FRAME_DEAD, reason);
+	x->alone = false;
 	c->counts.tombstones++;
 }
 
-/* Who may have been the end of this peer: the frame that it began last, or the one after, which it
- * may have begun without our hearing of it. Not those of a peer that never says what it begins, a
- * sink. */
+/* What this peer had begun, by its word, and not finished. */
+static struct parcel *blame_begun(struct link_core *c, struct peer *p)
+{
+	struct parcel *x = p->sent.first;
+
+	while (x && x->link_seq < p->working_first)
+		x = x->next;
+	for (; x && x->link_seq <= p->working; x = x->next)
+		blame(c, p, x);
+	return x;
+}
+
+/* Who may have been the end of this peer: what it had begun, or the one after, which it may have
+ * begun without our hearing of it: that one is not counted, but goes alone from now on. A frame that
+ * was alone there is counted in any case. Nothing is said of a peer that never says what it begins,
+ * a sink. */
 static void blame_suspects(struct link_core *c, struct peer *p)
 {
 	struct parcel *x = p->sent.first;
 
-	if (c->config.max_tries <= 0 || !p->died || !p->working)
+	if (!p->died || !x)
 		return;
-	while (x && x->link_seq < p->working)
-		x = x->next;
-	if (!x)
-		return;
-	bool began = x->link_seq == p->working;
-	blame(c, p, x);
-	if (began && x->next)
-		blame(c, p, x->next);
+	if (x->alone)
+		blame(c, p, x);
+	else if (p->working && (x = blame_begun(c, p)))
+		suspect(p, x);
 }
 
 static void acquit(const struct parcels *list, uint64_t instance)
 {
-	for (struct parcel *x = list->first; x; x = x->next)
-		if (x->blamed == instance) {
-			x->blamed = 0;
-			x->deaths--;
-			x->frame->try--;
-		}
+	for (struct parcel *x = list->first; x; x = x->next) {
+		if (x->blamed != instance || x->frame->status == FRAME_DEAD)
+			continue;
+		x->blamed = 0;
+		x->deaths -= x->charged;
+		x->frame->try -= x->charged;
+		x->alone = x->deaths > 0;
+	}
 }
 
 /* All that a peer had goes to the others. */
@@ -307,7 +357,37 @@ void send_requeue(struct link_core *c, struct peer *p)
 	blame_suspects(c, p);
 	while (p->sent.last)
 		take_back(c, p, p->sent.last);
-	p->working = 0;
+	p->working = p->working_first = 0;
+}
+
+/* It lives, but its work does not end: its frames go to others as if it had died of what it has begun,
+ * and it gets nothing new until it says that it is through with it. What it still acknowledges of
+ * what was taken back means nothing. */
+static void hang(struct link_core *c, struct peer *p, uint64_t busy_ms)
+{
+	core_note(c, 0, "%s (%s) works on one frame for %llu ms: its frames go to others",
+		  p->hello.stage, p->hello.worker, (unsigned long long)busy_ms);
+	p->hung = true;
+	c->counts.hung++;
+	blame_begun(c, p);
+	for (struct parcel *x = p->sent.first; x; x = x->next)
+		x->blamed = 0; /* it did not only seem so */
+	while (p->sent.last)
+		take_back(c, p, p->sent.last);
+}
+
+void send_state(struct link_core *c, struct peer *p, uint64_t busy_ms)
+{
+	/* One that never says what it begins is the end of a line, which may wait for its disk. */
+	bool over =
+	    p->working && c->config.work_ns > 0 && busy_ms >= (uint64_t)c->config.work_ns / 1000000;
+
+	if (over && !p->hung)
+		hang(c, p, busy_ms);
+	else if (p->hung && !over)
+		core_note(c, 0, "%s (%s) has come to its end with it", p->hello.stage,
+			  p->hello.worker);
+	p->hung = over;
 }
 
 void send_up(struct link_core *c, int peer)
@@ -375,7 +455,8 @@ void send_message(struct link_core *c, int peer, const struct message *m)
 			p->upto = m->upto;
 		return;
 	case MESSAGE_WORK:
-		p->working = m->link_seq; /* the ones before it are finished */
+		p->working = m->link_seq; /* the ones before the first are finished */
+		p->working_first = m->first && m->first < m->link_seq ? m->first : m->link_seq;
 		return;
 	case MESSAGE_ACK:
 		each_in_ranges(c, p, m, settle);

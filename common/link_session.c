@@ -16,7 +16,7 @@ void session_over(struct link_core *c, int peer)
 	p->ack_count = 0;
 	p->received = p->released = p->granted = 0;
 	p->next_seq = p->upto = p->told = p->confirmed = p->eos_id = 0;
-	p->end_told = p->eos_owed = false;
+	p->end_told = p->eos_owed = p->hung = false;
 	send_requeue(c, p);
 	if (p->phase == PEER_UP || p->phase == PEER_HELLO || p->phase == PEER_OBSERVER)
 		p->phase = PEER_NEW;

@@ -54,8 +54,7 @@ static void quit_now(struct link *l)
 {
 	int number = signal_last;
 
-	for (int i = 0; i < l->ports; i++)
-		address_release(l->port[i].address);
+	link_release_all(l);
 	signal(number, SIG_DFL);
 	raise(number);
 	_exit(128 + number);

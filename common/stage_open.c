@@ -33,6 +33,14 @@ static struct option_row *shared_options(struct stage *s)
 		  "take frames from there, instead of the addresses on standard input", 0, 0 },
 		{ "out", 0, OPTION_LIST, "URL", &s->out,
 		  "give frames there, instead of printing an address on standard output", 0, 0 },
+		{ "max-tries", 0, OPTION_INT, "N", &s->max_tries,
+		  "a frame over which N workers downstream died or hung becomes an error row; 0: "
+		  "never",
+		  0, 1000 },
+		{ "work-timeout", 0, OPTION_TIME, "TIME", &s->work_ms,
+		  "a worker downstream that is busy with one frame for so long is hung, and its "
+		  "frames go to others; never unless given",
+		  0, 4e12 },
 		{ "status", 0, OPTION_LIST, "URL", &s->status,
 		  "bind this too, for andon ping and andon tap alone; any other address that is "
 		  "bound "
@@ -54,11 +62,13 @@ static struct option_row *shared_options(struct stage *s)
 		{ "version", 0, OPTION_FLAG, NULL, &s->version, "print the version and exit", 0,
 		  0 },
 	};
+	const size_t of_pushes =
+	    3; /* the first is for stages that pull, then so many for those that push */
 	size_t n = sizeof all / sizeof all[0], used = 0;
 	struct option_row *rows = calloc(n + 1, sizeof *rows);
 
 	for (size_t i = 0; rows && i < n; i++)
-		if ((i != 0 || in) && (i != 1 || out))
+		if (i == 0 ? in : i > of_pushes || out)
 			rows[used++] = all[i];
 	return rows;
 }
@@ -150,6 +160,7 @@ struct stage *stage_open(const struct stage_spec *spec, int argc, char **argv)
 		s->in_fd = STDIN_FILENO;
 		s->heartbeat_ms = 1000;
 		s->orphan_ms = 300000;
+		s->max_tries = MAX_TRIES;
 		s->shared = shared_options(s);
 	}
 	if (!s || !s->shared) {
@@ -269,7 +280,8 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
 	core->window = s->window;
 	core->retain_bytes = RETAIN_BYTES;
 	core->retain_frames = RETAIN_FRAMES;
-	core->max_tries = MAX_TRIES;
+	core->max_tries = (int)s->max_tries;
+	core->work_ns = s->work_ms * 1000000;
 	core->orphan_ns = s->orphan_ms * 1000000;
 	core->grace_ns = GRACE_NS;
 	hash_random(&core->seed, sizeof core->seed);

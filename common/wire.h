@@ -115,7 +115,8 @@ struct message {
 	enum message_kind kind;
 	uint64_t session;  /* 0 only in HELLO, and in a REJECT that answers a HELLO */
 	uint64_t link_seq; /* FRAME, WORK, NAK: number of the delivery in this session, from 1 */
-	uint64_t upto;     /* CREDIT: deliveries 1 … upto of this session have room */
+	uint64_t first; /* WORK: begun and not finished are first … link_seq; 0: link_seq alone */
+	uint64_t upto;  /* CREDIT: deliveries 1 … upto of this session have room */
 	enum message_code code; /* REJECT, NAK, BYE */
 
 	/* FRAME. Encoding borrows it; decoding makes a new one (payload NULL) that belongs to the

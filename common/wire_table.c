@@ -42,6 +42,7 @@ const struct wire_row wire_message_rows[] = {
 	{ "upto", WIRE_UINT, true, BIT(CREDIT), AT(message, upto), .most = UINT64_MAX },
 	{ "link_seq", WIRE_UINT, true, BIT(FRAME) | BIT(WORK) | BIT(NAK), AT(message, link_seq),
 	  .least = 1, .most = UINT64_MAX },
+	{ "first", WIRE_UINT, false, BIT(WORK), AT(message, first), .most = UINT64_MAX },
 	{ "code", WIRE_WORD, true, BIT(REJECT) | BIT(NAK), AT(message, code), .words = codes,
 	  .other = CODE_BAD },
 	{ "code", WIRE_WORD, true, BIT(BYE), AT(message, code), .words = codes,

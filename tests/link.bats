@@ -300,6 +300,45 @@ poison() {
 	poison abort
 }
 
+@test "a worker that hangs over a frame is not waited for, and ends when the stream has ended without it" {
+	local fast=(--heartbeat 200ms)
+	start_source -n 300 "${fast[@]}" --work-timeout 500ms
+	start_sink "${fast[@]}"
+	start_worker W1 "${fast[@]}" --kill-at 77 --kill-when hang
+	start_worker W2 "${fast[@]}" --work 2ms
+	ends SOURCE 0
+	complete 300
+	[ "$(awk '$3 == 77 { print $7 }' "$rows")" -le 1 ]
+	ends SINK 0
+	ends W1 75
+	ends W2 0
+	no_leftovers
+}
+
+@test "a frame over which each worker hangs becomes one row that says so, the others are unharmed" {
+	local fast=(--heartbeat 200ms) i
+	start_source -n 200 "${fast[@]}" --work-timeout 300ms --max-tries 2
+	start_sink "${fast[@]}"
+	for i in 1 2 3; do start_worker "W$i" "${fast[@]}" --work 1ms --kill-at 77 --kill-when hang; done
+	ends SOURCE 0
+	ends SINK 0
+	for i in 1 2 3; do wait_until 20 ended "$(eval echo "\$W$i")"; done
+	[ "$(awk '$3 == 77 { print $4, $7 }' "$rows")" = "2 2" ]
+	[ "$(wc -l <"$rows")" -eq 200 ]
+	[ "$(awk '$3 != 77 && $4 != 0' "$rows" | wc -l)" -eq 0 ]
+}
+
+@test "a worker that takes long is not disturbed unless --work-timeout is given" {
+	start_source -n 6 --heartbeat 100ms
+	start_sink --heartbeat 100ms
+	start_worker W1 --heartbeat 100ms --work 1500ms
+	start_worker W2 --heartbeat 100ms --work 1500ms
+	ends SOURCE 0
+	ends SINK 0
+	complete 6
+	[ "$(awk '$7 != 0' "$rows" | wc -l)" -eq 0 ]
+}
+
 @test "a worker in Python, written from PROTOCOL.md, joins a running pipeline" {
 	need_python zmq msgpack numpy
 	start_source -n 1500 --pace 1ms

@@ -8,7 +8,7 @@
  *                                                        label worker try" for each key, once
  *
  * --kill-at SEQ: die of SIGKILL while working on that frame, or --kill-when it is taken (at once),
- * sent, or stored (but not acknowledged); or abort() when it is taken.
+ * sent, or stored (but not acknowledged); or abort() when it is taken, or hang in it for ever.
  *
  * run by: link.bats */
 #include <fcntl.h>
@@ -44,6 +44,8 @@ static void die(uint64_t seq, const char *when)
 		rest(30);
 	if (strcmp(when, "abort") == 0)
 		abort();
+	while (strcmp(when, "hang") == 0)
+		rest(1000);
 	raise(SIGKILL);
 }
 
@@ -87,6 +89,7 @@ static int relay(struct stage *s)
 		die(seq, "taken");
 		die(seq, "working");
 		die(seq, "abort");
+		die(seq, "hang");
 		rest(work);
 		frame_meta_text(f, "worker", stage_worker(s));
 		if (stage_send(s, &f) < 0)
@@ -141,7 +144,7 @@ int main(int argc, char **argv)
 		{ "work", 0, OPTION_TIME, "TIME", &work, "over each frame", 0, 100000 },
 		{ "kill-at", 0, OPTION_INT, "SEQ", &kill_at, "die of this frame", 0, SEQ_MOST },
 		{ "kill-when", 0, OPTION_TEXT, "WORD", &kill_when,
-		  "taken, working, abort, sent, stored", 0, 0 },
+		  "taken, working, abort, hang, sent, stored", 0, 0 },
 		{ "window", 0, OPTION_INT, "N", &window, "frames it takes at once", 0, 64 },
 		{ "hold", 0, OPTION_TIME, "TIME", &hold, "before each row", 0, 10000 },
 		{ "recipe", 0, OPTION_TEXT, "RECIPE", &recipe, "what it wants", 0, 0 },

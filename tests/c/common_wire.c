@@ -172,6 +172,8 @@ static void make(struct message *m, enum message_kind kind)
 		m->session = number(1, UINT64_MAX);
 	if (kind == MESSAGE_FRAME || kind == MESSAGE_WORK || kind == MESSAGE_NAK)
 		m->link_seq = number(1, UINT64_MAX);
+	if (kind == MESSAGE_WORK)
+		m->first = number(0, UINT64_MAX);
 	if (kind == MESSAGE_REJECT || kind == MESSAGE_NAK || kind == MESSAGE_BYE)
 		m->code = (enum message_code)number(CODE_VERSION, CODE_LEAVING);
 	if (kind == MESSAGE_HELLO || kind == MESSAGE_WELCOME)
@@ -211,9 +213,9 @@ static void make(struct message *m, enum message_kind kind)
 static bool same(const struct message *a, const struct message *b)
 {
 	return a->kind == b->kind && a->session == b->session && a->link_seq == b->link_seq &&
-	       a->upto == b->upto && a->code == b->code && a->has_payload == b->has_payload &&
-	       a->payload_size == b->payload_size && a->dropped == b->dropped &&
-	       a->last == b->last && a->passed == b->passed &&
+	       a->first == b->first && a->upto == b->upto && a->code == b->code &&
+	       a->has_payload == b->has_payload && a->payload_size == b->payload_size &&
+	       a->dropped == b->dropped && a->last == b->last && a->passed == b->passed &&
 	       memcmp(&a->as, &b->as, sizeof a->as) == 0 &&
 	       (a->kind != MESSAGE_FRAME || memcmp(a->frame, b->frame, sizeof *a->frame) == 0);
 }
