@@ -254,8 +254,9 @@ static void probe_ports(struct link *l, int64_t now)
 
 static long until_next(const struct link *l, int64_t now)
 {
-	int64_t next = link_core_next(l->core);
+	int64_t next = link_core_next(l->core), report = link_report_next(l);
 
+	next = report < next ? report : next;
 	for (int i = 0; i < l->ports; i++)
 		if (l->port[i].probes > 0 && l->port[i].probe_at < next)
 			next = l->port[i].probe_at;
@@ -344,6 +345,7 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 	tell_gone(l, now);
 	publish_room(l);
 	end_with_stage(l, now);
+	link_report(l, now);
 }
 
 static void *run(void *context)
@@ -352,6 +354,7 @@ static void *run(void *context)
 	zmq_pollitem_t item[3 + 2 * LINK_PORTS_MAX];
 
 	link_core_tick(l->core, clock_mono_ns()); /* from now on it counts who is missing */
+	link_report(l, clock_mono_ns());
 	while (!shall_stop(l)) {
 		int n = poll_set(l, item);
 		if (zmq_poll(item, n, until_next(l, clock_mono_ns())) < 0 && errno != EINTR) {
@@ -444,6 +447,7 @@ void link_close(struct link **link, struct link_core_counts *counts)
 		/* The bell is full: it rings already. */
 	}
 	pthread_join(l->thread, NULL);
+	link_report_end(l);
 	link_signals_close();
 	if (counts)
 		link_core_count(l->core, counts);

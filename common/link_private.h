@@ -45,6 +45,13 @@ struct link {
 	int64_t broken_at; /* when it was first seen that the link is broken; 0: it is not */
 	int gone[256];     /* peers that could not be written to, to be told to the core */
 	int gone_count;
+	struct {
+		bool ready, stopping;       /* that was said */
+		int64_t ping_at, pinged_at; /* next, last */
+		int64_t status_at;
+		uint64_t frames; /* as last said */
+		int peers;
+	} report;
 };
 
 /* --- link_ports.c
@@ -66,6 +73,11 @@ void link_signals_open(int bell);
 void link_signals_close(void);
 void link_on_signals(struct link *l,
 		     int64_t now); /* look whether one has come, and do what it asks for */
+
+/* --- link_report.c: tell the service manager what is new; when it wants to be called at the latest */
+void link_report(struct link *l, int64_t now);
+int64_t link_report_next(const struct link *l);
+void link_report_end(struct link *l);
 
 /* --- link_lines.c */
 void link_read_lines(struct link *l, int64_t now);

@@ -52,6 +52,7 @@ int mailbox_open(struct mailbox *m, struct err *e)
 	m->totals.item = sizeof(struct stage_total);
 	m->drops.item = sizeof(struct stage_dropped);
 	pthread_mutex_init(&m->lock, NULL);
+	m->moved_at = clock_mono_ns();
 	m->link_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->stage_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (m->link_fd >= 0 && m->stage_fd >= 0)
@@ -116,6 +117,7 @@ int mailbox_command(struct mailbox *m, const struct command *command)
 	if (ring_put(&m->commands, command) < 0)
 		return -1;
 	m->sends += command->kind == COMMAND_SEND;
+	m->moved_at = clock_mono_ns();
 	if (m->commands.count == 1)
 		ring_bell(m->link_fd);
 	return 0;
@@ -129,13 +131,14 @@ bool mailbox_sleep(struct mailbox *m, int fd, int64_t deadline)
 	int64_t ms = left <= 0 ? 0 : (left + 999999) / 1000000;
 	uint64_t bell;
 
-	m->stage_waits = true;
+	m->stage_waits = m->asleep = true;
 	pthread_mutex_unlock(&m->lock);
 	int n = poll(at, 2, deadline == INT64_MAX ? -1 : ms > INT32_MAX ? INT32_MAX : (int)ms);
 	if (n > 0 && (at[0].revents & POLLIN) && read(m->stage_fd, &bell, sizeof bell) < 0) {
 		/* Somebody was quicker; it was only a bell. */
 	}
 	pthread_mutex_lock(&m->lock);
-	m->stage_waits = false;
+	m->stage_waits = m->asleep = false;
+	m->moved_at = clock_mono_ns();
 	return n > 0 && at[1].revents != 0;
 }

@@ -50,6 +50,8 @@ struct mailbox {
 	pthread_mutex_t lock;  /* over all that follows */
 	int link_fd, stage_fd; /* eventfds, each woken by the other side */
 	bool stage_waits, waits_for_room;
+	bool asleep;      /* the stage's thread is in mailbox_sleep */
+	int64_t moved_at; /* when it last came here: after a sleep, or with a command */
 
 	/* for the link */
 	struct ring commands; /* struct command */

@@ -12,6 +12,7 @@
 
 #include "common/hash.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/workers.h"
 
 #ifndef ANDON_VERSION
@@ -180,6 +181,7 @@ struct stage *stage_open(const struct stage_spec *spec, int argc, char **argv)
 	if (!s->status_address || status_binds(s, &e) < 0)
 		leave(spec, &e);
 	log_open(spec->manual.name, s->quiet ? -1 : s->verbose);
+	notify_open();
 	name_worker(s, 0);
 	s->started_at = clock_mono_ns();
 	return s;
