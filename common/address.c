@@ -6,6 +6,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +71,78 @@ int address_parse(struct address *a, const char *text, bool binds, struct err *e
 				PATH_MOST - 1);
 	snprintf(a->url, sizeof a->url, "%s", url);
 	return 0;
+}
+
+/* --- who can be there --------------------------------------------------------------------------- */
+
+bool address_is_ipc(const char *url)
+{
+	return path_of(url) != NULL;
+}
+
+void address_host(const char *url, char host[ADDRESS_MAX])
+{
+	const char *start = url + strlen("tcp://"), *end = strrchr(url, ':');
+
+	if (*start == '[' && end > start + 1 && end[-1] == ']') {
+		start++;
+		end--;
+	}
+	snprintf(host, ADDRESS_MAX, "%.*s", (int)(end - start), start);
+}
+
+static bool is_loopback(const struct sockaddr *a)
+{
+	const struct sockaddr_in *four = (const void *)a;
+	const struct sockaddr_in6 *six = (const void *)a;
+
+	if (a->sa_family == AF_INET)
+		return ntohl(four->sin_addr.s_addr) >> 24 == 127;
+	if (a->sa_family != AF_INET6)
+		return false;
+	if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		return six->sin6_addr.s6_addr[12] == 127;
+	return IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+}
+
+bool address_is_loopback(const char *url)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *at;
+	char host[ADDRESS_MAX];
+	bool all = true;
+
+	address_host(url, host);
+	if (if_nametoindex(host) != 0 || getaddrinfo(host, NULL, &hints, &list) != 0)
+		return false;
+	for (at = list; at; at = at->ai_next)
+		all = all && is_loopback(at->ai_addr);
+	freeaddrinfo(list);
+	return all;
+}
+
+int address_allow(const struct address *a, bool keys, bool insecure, struct err *e)
+{
+	if (address_is_ipc(a->url) || keys || insecure || address_is_loopback(a->url))
+		return 0;
+	return err_code(e, EX_USAGE,
+			"address '%s' is not on this machine alone, and plain tcp lets everybody "
+			"read and write there: give --keys DIR, or --insecure if nobody else is "
+			"on that network",
+			a->url);
+}
+
+bool address_is_exposed(const char *url)
+{
+	const char *path = path_of(url);
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	char dir[PATH_MOST + 1] = ".";
+	struct stat st;
+
+	if (!path)
+		return false;
+	if (slash)
+		snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	return stat(dir, &st) == 0 && (st.st_mode & 022) != 0;
 }
 
 /* --- locks -------------------------------------------------------------------------------------- */

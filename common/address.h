@@ -26,6 +26,21 @@ int address_fresh(struct address *a, struct err *e);
 /* Is this a fresh address of some process (by its form)? */
 bool address_is_fresh(const char *url);
 
+bool address_is_ipc(const char *url);
+
+/* The host of a tcp URL, without brackets. */
+void address_host(const char *url, char host[ADDRESS_MAX]);
+
+/* Can a tcp URL be reached from this machine alone? Names are looked up; one that is unknown, an
+ * interface, and "any" are not loopback. */
+bool address_is_loopback(const char *url);
+
+/* Plain tcp beyond this machine is for those who ask for it: 0, or -1 with *e. */
+int address_allow(const struct address *a, bool keys, bool insecure, struct err *e);
+
+/* Can other users put a socket of theirs in an ipc address's place? */
+bool address_is_exposed(const char *url);
+
 /* Before binding: libzmq would silently take an ipc path away from whoever holds it. 0, or -1 with
  * *e if another process does. Nothing to do for tcp. */
 int address_lock(struct address *a, struct err *e);

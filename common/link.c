@@ -18,6 +18,7 @@
 #define BATCH 64 /* messages taken from one socket before the others have their turn */
 #define PROBES 3
 #define STAGE_PATIENCE_NS 10000000000
+#define FIXED_ITEMS 4 /* of those to wait for */
 
 static const struct link_core_actions actions = {
 	.send = link_act_send,
@@ -76,9 +77,7 @@ static void on_message(struct link *l, int peer, zmq_msg_t *header, zmq_msg_t *p
 static void on_parts(struct link *l, struct port *p, struct parts *in, int64_t now)
 {
 	int first = p->address->bind, most = first + 2;
-	int peer =
-	    first ? link_peer_of(l, p, zmq_msg_data(&in->part[0]), zmq_msg_size(&in->part[0]), now)
-		  : p->peer;
+	int peer = first ? link_peer_of(l, p, in, now) : p->peer;
 
 	if (peer < 0)
 		return;
@@ -126,7 +125,7 @@ static void tell_gone(struct link *l, int64_t now)
 
 /* --- the monitor -------------------------------------------------------------------------------- */
 
-static void on_event(struct link *l, struct port *p, int event, int64_t now)
+static void on_event(struct link *l, struct port *p, int event, uint32_t value, int64_t now)
 {
 	bool bind = p->address->bind;
 
@@ -134,6 +133,7 @@ static void on_event(struct link *l, struct port *p, int event, int64_t now)
 		p->probes = PROBES;
 		p->probe_at = now + 2000000;
 	} else if (!bind && event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+		p->broken_off = 0;
 		link_core_connected(l->core, p->peer, now);
 	} else if (!bind && event == ZMQ_EVENT_DISCONNECTED) {
 		drain_port(l, p, now);
@@ -145,21 +145,30 @@ static void on_event(struct link *l, struct port *p, int event, int64_t now)
 	} else if (!bind && p->fresh && event == ZMQ_EVENT_CONNECT_RETRIED &&
 		   address_is_dead(p->address->url)) {
 		link_core_gone(l->core, p->peer, now);
+	} else if (event & HANDSHAKE_FAILED) {
+		link_on_refusal(l, p, event, value, now);
 	}
 }
 
 static void read_monitor(struct link *l, struct port *p, int64_t now)
 {
-	struct parts in;
+	uint32_t value = 0;
+	int event;
 
-	while (p->monitor && parts_receive(p->monitor, &in)) {
-		uint16_t event = 0;
-		if (zmq_msg_size(&in.part[0]) >= sizeof event)
-			memcpy(&event, zmq_msg_data(&in.part[0]), sizeof event);
-		for (int i = 0; i < in.count && i < 3; i++)
-			zmq_msg_close(&in.part[i]);
-		on_event(l, p, event, now);
-	}
+	while (p->monitor && (event = monitor_event(p->monitor, &value)) != 0)
+		on_event(l, p, event, value, now);
+}
+
+/* Who may come in? Without an answer nobody may; if we cannot answer any more, that is the end. */
+static void answer_questions(struct link *l)
+{
+	struct err e;
+
+	if (!l->setup.curve || !curve_socket(l->setup.curve) ||
+	    curve_answer(l->setup.curve, &e) == 0)
+		return;
+	curve_deafen(l->setup.curve);
+	link_act_broken(l, e.code, e.text);
 }
 
 /* --- the thread --------------------------------------------------------------------------------- */
@@ -262,19 +271,25 @@ static long until_next(const struct link *l, int64_t now)
 			next = l->port[i].probe_at;
 	if (l->broken_at && l->broken_at + STAGE_PATIENCE_NS < next)
 		next = l->broken_at + STAGE_PATIENCE_NS;
+	for (int i = 0; i < l->ports; i++)
+		if (l->port[i].open_at > 0 && l->port[i].open_at < next)
+			next = l->port[i].open_at;
 	if (next == INT64_MAX)
 		return -1;
 	return next <= now ? 0 : (long)((next - now + 999999) / 1000000);
 }
 
-/* What to wait for: bell, stdin, stdout's reader, then socket and monitor of each port. */
+/* What to wait for: bell, stdin, stdout's reader, questions about keys, then socket and monitor of each port. */
 static int poll_set(struct link *l, zmq_pollitem_t *item)
 {
-	int n = 3;
+	int n = FIXED_ITEMS;
 
 	item[0] = (zmq_pollitem_t){ .fd = l->box->link_fd, .events = ZMQ_POLLIN };
 	item[1] = (zmq_pollitem_t){ .fd = l->setup.in_fd, .events = ZMQ_POLLIN };
 	item[2] = (zmq_pollitem_t){ .fd = l->setup.reader_fd, .events = ZMQ_POLLERR };
+	item[3] = (zmq_pollitem_t){ .fd = -1, .events = ZMQ_POLLIN };
+	if (l->setup.curve)
+		item[3].socket = curve_socket(l->setup.curve);
 	for (int i = 0; i < l->ports; i++) {
 		if (!l->port[i].socket)
 			continue;
@@ -327,6 +342,7 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 		/* It was only a bell. */
 	}
 	link_on_signals(l, now);
+	answer_questions(l);
 	run_commands(l, now);
 	if (l->setup.in_fd >= 0 && item[1].revents)
 		link_read_lines(l, now);
@@ -340,6 +356,7 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 	for (int i = 0; i < l->ports; i++)
 		read_monitor(l, &l->port[i], now);
 	probe_ports(l, now);
+	link_ports_again(l, now);
 	link_core_tick(l->core, now);
 	link_core_flush(l->core, now);
 	tell_gone(l, now);
@@ -351,7 +368,7 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 static void *run(void *context)
 {
 	struct link *l = context;
-	zmq_pollitem_t item[3 + 2 * LINK_PORTS_MAX];
+	zmq_pollitem_t item[FIXED_ITEMS + 2 * LINK_PORTS_MAX];
 
 	link_core_tick(l->core, clock_mono_ns()); /* from now on it counts who is missing */
 	link_report(l, clock_mono_ns());
@@ -368,20 +385,6 @@ static void *run(void *context)
 
 /* --- opening and closing ------------------------------------------------------------------------ */
 
-static int open_ports(struct link *l, struct err *e)
-{
-	for (size_t i = 0; i < l->setup.in_count; i++)
-		if (link_port_open(l, &l->setup.in[i], true, false, e) < 0)
-			return -1;
-	for (size_t i = 0; i < l->setup.out_count; i++)
-		if (link_port_open(l, &l->setup.out[i], false, false, e) < 0)
-			return -1;
-	for (size_t i = 0; i < l->setup.status_count; i++)
-		if (link_port_open(l, &l->setup.status[i], false, false, e) < 0)
-			return -1;
-	return 0;
-}
-
 static void destroy(struct link *l, int linger_ms)
 {
 	for (int i = 0; i < l->ports; i++) {
@@ -390,6 +393,8 @@ static void destroy(struct link *l, int linger_ms)
 		socket_close(p);
 		free(p->route);
 	}
+	if (l->setup.curve)
+		curve_deafen(l->setup.curve);
 	if (l->context)
 		zmq_ctx_term(l->context);
 	for (int i = 0; i < l->ports; i++) {
@@ -421,7 +426,7 @@ struct link *link_open(const struct link_setup *setup, struct mailbox *box, stru
 		goto fail;
 	}
 	link_signals_open(box->link_fd);
-	if (open_ports(l, e) < 0)
+	if (link_ports_open(l, e) < 0)
 		goto fail;
 	if (pthread_create(&l->thread, NULL, run, l) != 0) {
 		err_code(e, EX_OSERR, "no thread for the link");

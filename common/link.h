@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "common/address.h"
+#include "common/curve.h"
 #include "common/link_core.h"
 #include "common/mailbox.h"
 
@@ -22,7 +23,9 @@ struct link_setup {
 	 * be NULL. */
 	void (*buried)(void *context, const struct frame *f, const char *reason);
 	void *buried_context;
-	bool leaves; /* SIGTERM: hand back what was not begun and go (else: drain) */
+	bool leaves;         /* SIGTERM: hand back what was not begun and go (else: drain) */
+	struct curve *curve; /* keys for tcp, borrowed until link_close; NULL: plain */
+	bool insecure;       /* plain tcp may leave this machine */
 };
 
 /* Bind and connect, start the thread. Everything else goes through the mailbox, which must be open
@@ -31,5 +34,8 @@ struct link *link_open(const struct link_setup *setup, struct mailbox *box, stru
 
 /* Close the sockets; the last messages have a second to leave. counts (may be NULL) is filled. */
 void link_close(struct link **l, struct link_core_counts *counts);
+
+/* From now on SIGHUP is not the end: keys are read again, and the stage is told (box->hung_up). */
+void link_catch_hangups(void);
 
 #endif

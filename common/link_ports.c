@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "common/failpoint.h"
 #include "common/log.h"
@@ -27,6 +29,10 @@ int link_port_open(struct link *l, struct address *a, bool upstream, bool own, s
 			return err_code(e, EX_USAGE, "address '%s' is given twice", a->url);
 	if (l->ports == LINK_PORTS_MAX)
 		return err_code(e, EX_USAGE, "more than %d addresses", LINK_PORTS_MAX);
+	if (address_is_exposed(a->url))
+		log_warn("'%s': other users may write in that folder, and put themselves there: "
+			 "chmod go-w, or take a folder of your own",
+			 a->url);
 	struct port *p = &l->port[l->ports];
 	*p = (struct port){ .address = a, .own_address = own, .peer = -1 };
 	p->fresh = own && address_is_fresh(a->url);
@@ -44,6 +50,33 @@ fail:
 	socket_close(p);
 	address_release(a);
 	return -1;
+}
+
+int link_ports_open(struct link *l, struct err *e)
+{
+	const struct link_setup *s = &l->setup;
+
+	for (size_t i = 0; i < s->in_count; i++)
+		if (link_port_open(l, &s->in[i], true, false, e) < 0)
+			return -1;
+	for (size_t i = 0; i < s->out_count; i++)
+		if (link_port_open(l, &s->out[i], false, false, e) < 0)
+			return -1;
+	for (size_t i = 0; i < s->status_count; i++)
+		if (link_port_open(l, &s->status[i], false, false, e) < 0)
+			return -1;
+	return 0;
+}
+
+void link_ports_again(struct link *l, int64_t now)
+{
+	for (int i = 0; i < l->ports; i++) {
+		struct port *p = &l->port[i];
+		if (p->open_at == 0 || now < p->open_at)
+			continue;
+		p->open_at = 0;
+		link_act_reset(l, p->peer);
+	}
 }
 
 static struct port *port_of_peer(struct link *l, int peer, struct route **route)
@@ -109,6 +142,7 @@ void link_act_reset(void *context, int peer)
 	if (!p || route)
 		return;
 	socket_close(p);
+	p->open_at = 0;
 	if (socket_open(l, p, &e) < 0)
 		log_error("%s", e.text);
 }
@@ -129,29 +163,112 @@ void link_act_forget(void *context, int peer)
 	address_sweep_one(p->address->url);
 }
 
-int link_peer_of(struct link *l, struct port *p, const void *id, size_t size, int64_t now)
+/* --- peers of bound addresses ------------------------------------------------------------------- */
+
+static ino_t inode_of(int fd)
 {
-	struct route *open = NULL;
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+/* Whose connection does this message come from? False: nobody who may be here. */
+static bool identify(const struct link *l, const struct port *p, struct parts *in, struct route *r)
+{
+	zmq_msg_t *id = &in->part[0], *from = &in->part[in->count > 1 ? 1 : 0];
+
+	*r = (struct route){ .peer = -1, .fd = -1, .size = (uint8_t)zmq_msg_size(id) };
+	memcpy(r->id, zmq_msg_data(id), r->size);
+	if (!l->setup.curve || address_is_ipc(p->address->url))
+		return true;
+	const char *key = zmq_msg_gets(from, "User-Id");
+	if (!key || strlen(key) >= KEY_SIZE || !curve_admits(l->setup.curve, key))
+		return false;
+	memcpy(r->key, key, strlen(key) + 1);
+	r->fd = zmq_msg_get(from, ZMQ_SRCFD);
+	r->inode = inode_of(r->fd);
+	return true;
+}
+
+static struct route *free_route(struct port *p)
+{
+	for (size_t i = 0; i < p->routes; i++)
+		if (p->route[i].peer < 0)
+			return &p->route[i];
+	struct route *more = realloc(p->route, (p->routes + 1) * sizeof *more);
+	if (!more)
+		return NULL;
+	p->route = more;
+	return &more[p->routes++];
+}
+
+int link_peer_of(struct link *l, struct port *p, struct parts *in, int64_t now)
+{
+	zmq_msg_t *id = &in->part[0];
+	size_t size = zmq_msg_size(id);
+	struct route fresh;
 
 	if (size > LINK_ID_MAX)
 		return -1;
 	for (size_t i = 0; i < p->routes; i++) {
 		struct route *r = &p->route[i];
-		if (r->peer < 0)
-			open = r;
-		else if (r->size == size && memcmp(r->id, id, size) == 0)
+		if (r->peer >= 0 && r->size == size && memcmp(r->id, zmq_msg_data(id), size) == 0)
 			return r->peer;
 	}
-	if (!open) {
-		struct route *more = realloc(p->route, (p->routes + 1) * sizeof *more);
-		if (!more)
-			return -1;
-		p->route = more;
-		open = &more[p->routes++];
-		open->peer = -1;
+	if (!identify(l, p, in, &fresh))
+		return -1;
+	struct route *r = free_route(p);
+	if (!r)
+		return -1;
+	*r = fresh;
+	r->peer = link_core_peer(l->core, p->endpoint, now);
+	return r->peer;
+}
+
+/* --- a changed list of keys --------------------------------------------------------------------- */
+
+/* ZeroMQ cannot close one connection of a socket; its descriptor can be shut down. Whoever it was
+ * has to greet again, and is refused. */
+static void check_routes(struct link *l, struct port *p, int64_t now)
+{
+	for (size_t i = 0; i < p->routes; i++) {
+		struct route *r = &p->route[i];
+		if (r->peer < 0 || !*r->key || curve_admits(l->setup.curve, r->key))
+			continue;
+		log_warn("key '%s' is not in the list any more: its connection ends", r->key);
+		if (r->inode && inode_of(r->fd) == r->inode)
+			shutdown(r->fd, SHUT_RDWR);
+		link_core_gone(l->core, r->peer, now);
 	}
-	open->peer = link_core_peer(l->core, p->endpoint, now);
-	open->size = (uint8_t)size;
-	memcpy(open->id, id, size);
-	return open->peer;
+}
+
+/* A connected one goes on if the other side is expected to have the same key as before. */
+static void check_connected(struct link *l, struct port *p, int64_t now)
+{
+	char key[KEY_SIZE];
+	struct err e;
+
+	if (curve_expects(l->setup.curve, p->address->url, key, &e) < 0)
+		*key = '\0';
+	if (p->socket && strcmp(key, p->key) == 0)
+		return;
+	log_warn("the key for '%s' has changed", p->address->url);
+	if (p->socket)
+		link_core_gone(l->core, p->peer, now);
+	else
+		link_act_reset(l, p->peer);
+}
+
+void link_ports_check(struct link *l, int64_t now)
+{
+	for (int i = 0; i < l->ports; i++) {
+		struct port *p = &l->port[i];
+		p->said = 0;
+		if (address_is_ipc(p->address->url))
+			continue;
+		if (p->address->bind)
+			check_routes(l, p, now);
+		else
+			check_connected(l, p, now);
+	}
 }

@@ -1,9 +1,12 @@
 /* Inside of the link's I/O: shared by link.c (the thread), link_socket.c (ZeroMQ's sockets and
- * messages), link_ports.c (addresses and who is behind them), link_actions.c (what goes into the
- * mailbox), link_lines.c (addresses on stdin) and link_signals.c. Only link.c, link_ports.c and
- * link_socket.c know ZeroMQ. */
+ * messages), link_ports.c (addresses and who is behind them), link_refusals.c (who was turned away, in
+ * words), link_actions.c (what goes into the mailbox), link_lines.c (addresses on stdin) and
+ * link_signals.c. Only link.c, link_ports.c, link_refusals.c, link_socket.c, and curve.c for keys,
+ * know ZeroMQ. */
 #ifndef COMMON_LINK_PRIVATE_H
 #define COMMON_LINK_PRIVATE_H
+
+#include <sys/types.h>
 
 #include "common/link.h"
 
@@ -13,6 +16,9 @@
 struct route {
 	int peer; /* -1: free */
 	uint8_t size, id[LINK_ID_MAX];
+	char key[KEY_SIZE]; /* whose it is, "" without keys; and its connection, */
+	int fd;             /* which is still the same while the descriptor has this inode */
+	ino_t inode;
 };
 
 /* One address. */
@@ -24,7 +30,11 @@ struct port {
 	bool fresh;          /* whoever was there cannot come back */
 	struct route *route; /* of a bound one */
 	size_t routes;
-	int probes; /* still to do */
+	char key[KEY_SIZE]; /* that a connected one expects */
+	unsigned said;      /* reasons of refusal that were told, a bit each */
+	int broken_off;     /* greetings in a row */
+	int64_t open_at;    /* closed until then; 0: not so */
+	int probes;         /* still to do */
 	int64_t probe_at;
 };
 
@@ -41,7 +51,7 @@ struct link {
 	bool line_too_long;
 	bool stop; /* the thread shall end (lock of the mailbox) */
 	bool close_passed_on, leaving;
-	int signals_seen;
+	int signals_seen, hangups_seen;
 	int64_t broken_at; /* when it was first seen that the link is broken; 0: it is not */
 	int gone[256];     /* peers that could not be written to, to be told to the core */
 	int gone_count;
@@ -58,8 +68,12 @@ struct link {
  * Connect to, or bind, one more address. It becomes the link's own, to be freed by it, if own and
  * if this succeeds. */
 int link_port_open(struct link *l, struct address *a, bool upstream, bool own, struct err *e);
-/* The peer behind a routing id at a bound address, a new one if need be; -1: too many. */
-int link_peer_of(struct link *l, struct port *p, const void *id, size_t size, int64_t now);
+/* All of the setup's. */
+int link_ports_open(struct link *l, struct err *e);
+/* Open those again whose time has come. */
+void link_ports_again(struct link *l, int64_t now);
+/* The list of keys has changed: end the sessions of those who are not in it any more. */
+void link_ports_check(struct link *l, int64_t now);
 /* link_core's actions that go to a socket. */
 void link_act_send(void *context, int peer, const struct message *m);
 void link_act_reset(void *context, int peer);
@@ -68,11 +82,12 @@ void link_act_forget(void *context, int peer);
 /* Leave nothing lying about: the process ends here. */
 void link_release_all(struct link *l);
 
-/* --- link_signals.c: from now on SIGINT and SIGTERM ring this bell (-1: none any more) */
+/* --- link_signals.c
+ * From now on SIGINT and SIGTERM ring this bell (-1: none any more). */
 void link_signals_open(int bell);
 void link_signals_close(void);
-void link_on_signals(struct link *l,
-		     int64_t now); /* look whether one has come, and do what it asks for */
+/* Look whether one has come, and do what it asks for. */
+void link_on_signals(struct link *l, int64_t now);
 
 /* --- link_report.c: tell the service manager what is new; when it wants to be called at the latest */
 void link_report(struct link *l, int64_t now);

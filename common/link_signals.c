@@ -1,6 +1,7 @@
 /* The first request to stop lets the stream come to its end, the second ends the process now. A
  * handler that rings the link's bell, rather than signalfd: it needs no signal mask, so threads that
- * the stage started earlier cannot get in its way. */
+ * the stage started earlier cannot get in its way. SIGHUP means to read again what may have changed,
+ * if there is such a thing: keys, and what stage_on_hangup was told of. */
 #include "common/link_private.h"
 
 #include <errno.h>
@@ -8,8 +9,11 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "common/log.h"
+
 /* Written by the handler in whatever thread it runs, read by ours: lock-free atomics. */
-static atomic_int signal_count, signal_last, signal_bell = -1;
+static atomic_int signal_count, signal_last, signal_bell = -1, hangup_count;
+static atomic_bool hangup_ignored;
 
 /* A signal to a whole group may reach a worker twice, straight and through its parent. */
 #define SAME_REQUEST_NS 100000000
@@ -31,6 +35,36 @@ static void on_signal(int number)
 		/* The bell is full: it rings already. */
 	}
 	errno = saved;
+}
+
+/* SIGHUP, where there is something to read again: from somebody, do so; from the kernel, the terminal
+ * is gone (which nohup told us to ignore). */
+static void on_hangup(int number, siginfo_t *info, void *machine)
+{
+	uint64_t one = 1;
+	int saved = errno, bell = signal_bell;
+
+	(void)machine;
+	if (info->si_code > 0) {
+		if (!hangup_ignored)
+			on_signal(number);
+		return;
+	}
+	hangup_count++;
+	if (bell >= 0 && write(bell, &one, sizeof one) < 0) {
+		/* The bell is full: it rings already. */
+	}
+	errno = saved;
+}
+
+void link_catch_hangups(void)
+{
+	struct sigaction act = { .sa_sigaction = on_hangup, .sa_flags = SA_RESTART | SA_SIGINFO };
+	struct sigaction was;
+
+	sigemptyset(&act.sa_mask);
+	hangup_ignored = sigaction(SIGHUP, NULL, &was) == 0 && was.sa_handler == SIG_IGN;
+	sigaction(SIGHUP, &act, NULL);
 }
 
 void link_signals_open(int bell)
@@ -60,10 +94,31 @@ static void quit_now(struct link *l)
 	_exit(128 + number);
 }
 
+/* Keys here, whatever the stage has (stage_on_hangup) in its own thread. */
+static void read_again(struct link *l, int64_t now)
+{
+	struct err e;
+
+	if (l->setup.curve) {
+		if (curve_reload(l->setup.curve, &e) < 0)
+			log_error("%s: the list of keys stays as it was", e.text);
+		else
+			link_ports_check(l, now);
+	}
+	pthread_mutex_lock(&l->box->lock);
+	l->box->hung_up = true;
+	mailbox_wake_stage(l->box);
+	pthread_mutex_unlock(&l->box->lock);
+}
+
 void link_on_signals(struct link *l, int64_t now)
 {
-	int count = signal_count;
+	int count = signal_count, hangups = hangup_count;
 
+	if (hangups != l->hangups_seen) {
+		l->hangups_seen = hangups;
+		read_again(l, now);
+	}
 	if (count == l->signals_seen)
 		return;
 	l->signals_seen = count;

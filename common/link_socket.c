@@ -7,7 +7,10 @@
 #include <string.h>
 
 #define SMALL_PAYLOAD 16384
-#define EVENTS (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED)
+#define EVENTS                                                                       \
+	(ZMQ_EVENT_HANDSHAKE_SUCCEEDED | HANDSHAKE_FAILED | ZMQ_EVENT_DISCONNECTED | \
+	 ZMQ_EVENT_CONNECT_RETRIED)
+#define CURVE_BYTES 64 /* what CURVE adds to a message, and more */
 
 static void set_int(void *socket, int option, int value)
 {
@@ -20,6 +23,7 @@ static void socket_options(struct link *l, void *socket, bool router)
 
 	if (largest < WIRE_HEADER_MAX)
 		largest = WIRE_HEADER_MAX;
+	largest += CURVE_BYTES;
 	set_int(socket, ZMQ_SNDHWM, 0); /* credit is the bound */
 	set_int(socket, ZMQ_RCVHWM, 0);
 	set_int(socket, ZMQ_LINGER, 0);
@@ -33,15 +37,15 @@ static void socket_options(struct link *l, void *socket, bool router)
 		set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
 }
 
-static void *open_monitor(struct link *l, void *socket, int number)
+void *monitor_open(void *context, void *socket)
 {
-	static int serial;
+	static int serial; /* one thread at a time has sockets */
 	char at[64];
 
-	snprintf(at, sizeof at, "inproc://monitor-%d-%d", number, ++serial);
+	snprintf(at, sizeof at, "inproc://monitor-%d", ++serial);
 	if (zmq_socket_monitor(socket, at, EVENTS) < 0)
 		return NULL;
-	void *monitor = zmq_socket(l->context, ZMQ_PAIR);
+	void *monitor = zmq_socket(context, ZMQ_PAIR);
 	if (monitor)
 		set_int(monitor, ZMQ_LINGER, 0);
 	if (!monitor || zmq_connect(monitor, at) < 0) {
@@ -52,15 +56,64 @@ static void *open_monitor(struct link *l, void *socket, int number)
 	return monitor;
 }
 
+int monitor_event(void *monitor, uint32_t *value)
+{
+	struct parts in;
+	uint16_t event = 0;
+
+	if (!parts_receive(monitor, &in))
+		return 0;
+	/* Two bytes, then four. */
+	if (zmq_msg_size(&in.part[0]) >= 6) {
+		memcpy(&event, zmq_msg_data(&in.part[0]), sizeof event);
+		if (value)
+			memcpy(value, (const char *)zmq_msg_data(&in.part[0]) + 2, sizeof *value);
+	}
+	for (int i = 0; i < in.count && i < 3; i++)
+		zmq_msg_close(&in.part[i]);
+	return event;
+}
+
+void monitor_close(void *socket, void *monitor)
+{
+	if (socket) {
+		zmq_socket_monitor(socket, NULL, 0);
+		zmq_close(socket);
+	}
+	if (monitor)
+		zmq_close(monitor);
+}
+
 void socket_close(struct port *p)
 {
-	if (p->socket) {
-		zmq_socket_monitor(p->socket, NULL, 0);
-		zmq_close(p->socket);
-	}
-	if (p->monitor)
-		zmq_close(p->monitor);
+	monitor_close(p->socket, p->monitor);
 	p->socket = p->monitor = NULL;
+}
+
+/* Keys, before anything is bound or connected; or the reason why this address is not for us. */
+static int protect(struct link *l, struct port *p, struct err *e)
+{
+	struct curve *curve = l->setup.curve;
+
+	if (address_allow(p->address, curve != NULL, l->setup.insecure, e) < 0)
+		return -1;
+	if (!curve || address_is_ipc(p->address->url))
+		return 0;
+	if (p->address->bind && !curve_socket(curve) && curve_listen(curve, l->context, e) < 0)
+		return -1;
+	if (p->address->bind)
+		return curve_serve(curve, p->socket, e);
+	if (curve_expects(curve, p->address->url, p->key, e) < 0)
+		return -1;
+	return curve_call(curve, p->socket, p->key, e);
+}
+
+/* A name would be an address of this machine, but which? Its own often means 127.0.1.1. */
+static const char *hint(bool bind)
+{
+	return bind && errno == ENODEV
+		   ? ": to bind, give * or an address or interface of this machine, no name"
+		   : "";
 }
 
 int socket_open(struct link *l, struct port *p, struct err *e)
@@ -71,15 +124,17 @@ int socket_open(struct link *l, struct port *p, struct err *e)
 	if (!p->socket)
 		return err_code(e, EX_OSERR, "no socket: %s", zmq_strerror(errno));
 	socket_options(l, p->socket, bind);
-	p->monitor = open_monitor(l, p->socket, (int)(p - l->port));
+	p->monitor = monitor_open(l->context, p->socket);
 	if (!p->monitor)
 		return err_code(e, EX_OSERR, "no socket monitor: %s", zmq_strerror(errno));
+	if (protect(l, p, e) < 0)
+		return -1;
 	if (bind && address_lock(p->address, e) < 0)
 		return -1;
 	if ((bind ? zmq_bind : zmq_connect)(p->socket, p->address->url) < 0)
-		return err_code(e, errno == EADDRINUSE ? EX_TEMPFAIL : EX_CANTCREAT, "%s '%s': %s",
-				bind ? "cannot bind" : "cannot connect to", p->address->url,
-				zmq_strerror(errno));
+		return err_code(e, errno == EADDRINUSE ? EX_TEMPFAIL : EX_CANTCREAT,
+				"%s '%s': %s%s", bind ? "cannot bind" : "cannot connect to",
+				p->address->url, zmq_strerror(errno), hint(bind));
 	return 0;
 }
 

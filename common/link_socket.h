@@ -1,4 +1,4 @@
-/* ZeroMQ's sockets and message parts, for link.c and link_ports.c. */
+/* ZeroMQ's sockets and message parts, for the files that know ZeroMQ. */
 #ifndef COMMON_LINK_SOCKET_H
 #define COMMON_LINK_SOCKET_H
 
@@ -12,6 +12,12 @@ int socket_open(struct link *l, struct port *p, struct err *e);
 void socket_close(struct port *p);
 void socket_linger(struct port *p, int ms);
 
+/* What becomes of a socket's connections; of a pair, close both at once. monitor_event: the next
+ * event that waits (and its value, if asked for), 0: none. */
+void *monitor_open(void *context, void *socket);
+int monitor_event(void *monitor, uint32_t *value);
+void monitor_close(void *socket, void *monitor);
+
 /* The parts of one message: the first few, and how many there were. Callers close them. */
 struct parts {
 	zmq_msg_t part[3];
@@ -24,5 +30,19 @@ struct buffer *payload_wrap(zmq_msg_t *part);
 
 /* Send b as the last part, as it lies in memory. */
 int payload_send(void *socket, struct buffer *b);
+
+/* --- link_ports.c: the peer who sent a message to a bound address, a new one if need be; -1: too
+ * many, or not let in. */
+int link_peer_of(struct link *l, struct port *p, struct parts *in, int64_t now);
+
+/* --- link_refusals.c: an event of the monitor that says that a greeting has failed. */
+#define HANDSHAKE_FAILED                                                              \
+	(ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | \
+	 ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+/* What it means to who connects, in words; true if it will be so again, false for a guess. */
+bool refusal_words(const struct link *l, const struct port *p, int event, uint32_t value,
+		   char *text, size_t size);
+/* Say it, once for each reason. A connected port is closed, and to be opened again at its time. */
+void link_on_refusal(struct link *l, struct port *p, int event, uint32_t value, int64_t now);
 
 #endif

@@ -64,6 +64,7 @@ struct mailbox {
 	bool keep_acked;
 	int room; /* frames that may be sent now */
 	bool ended, finished, broken, wanted, stopping;
+	bool hung_up; /* SIGHUP: read again what may have changed */
 	struct err why;
 	struct wants wants;
 	struct ring totals; /* struct stage_total, never taken out */

@@ -21,7 +21,8 @@ struct observer {
 	char put_off[WIRE_TEXT_MAX];
 };
 
-struct observer *observer_open(struct address *at, const char *name, struct err *e)
+struct observer *observer_open(struct address *at, const char *name, struct curve *keys,
+			       bool insecure, struct err *e)
 {
 	struct observer *o = calloc(1, sizeof *o);
 	char host[WIRE_NAME_MAX - 24] = "localhost", worker[WIRE_NAME_MAX];
@@ -43,6 +44,8 @@ struct observer *observer_open(struct address *at, const char *name, struct err 
 	snprintf(worker, sizeof worker, "%s/%ld", host, (long)getpid());
 	err_clean(self->worker, sizeof self->worker, worker);
 	o->hello_at = INT64_MAX;
+	o->link.setup.curve = keys;
+	o->link.setup.insecure = insecure;
 	o->link.ports = 1;
 	o->link.port[0] = (struct port){ .address = at, .peer = -1 };
 	if (socket_open(&o->link, &o->link.port[0], e) < 0)
@@ -103,18 +106,21 @@ const char *observer_put_off(const struct observer *o)
 /* --- what comes --------------------------------------------------------------------------------- */
 
 /* The transport stands: greet. It is broken: whoever comes back is greeted when it stands again. */
-static enum observer_news read_monitor(struct observer *o)
+static enum observer_news read_monitor(struct observer *o, struct err *e)
 {
 	enum observer_news news = OBSERVER_NONE;
-	struct parts in;
+	struct port *p = &o->link.port[0];
+	uint32_t value = 0;
+	int event;
 
-	while (parts_receive(o->link.port[0].monitor, &in)) {
-		uint16_t event = 0;
-		if (zmq_msg_size(&in.part[0]) >= sizeof event)
-			memcpy(&event, zmq_msg_data(&in.part[0]), sizeof event);
-		for (int i = 0; i < in.count && i < 3; i++)
-			zmq_msg_close(&in.part[i]);
-		if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+	while ((event = monitor_event(p->monitor, &value)) != 0) {
+		if (event & HANDSHAKE_FAILED) {
+			if (refusal_words(&o->link, p, event, value, o->put_off,
+					  sizeof o->put_off)) {
+				err_code(e, EX_PROTOCOL, "%s", o->put_off);
+				return OBSERVER_REFUSED;
+			}
+		} else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
 			greet(o);
 		} else if (event == ZMQ_EVENT_DISCONNECTED) {
 			news = o->session ? OBSERVER_GONE : news;
@@ -234,7 +240,7 @@ enum observer_news observer_wait(struct observer *o, struct message *m, int64_t 
 
 	for (;;) {
 		if ((news = read_socket(o, m, e)) != OBSERVER_NONE ||
-		    (news = read_monitor(o)) != OBSERVER_NONE)
+		    (news = read_monitor(o, e)) != OBSERVER_NONE)
 			return news;
 		int64_t now = clock_mono_ns();
 		if ((news = on_time(o, now)) != OBSERVER_NONE || now >= deadline)

@@ -6,13 +6,16 @@
 #include <stdint.h>
 
 #include "common/address.h"
+#include "common/curve.h"
 #include "common/err.h"
 #include "common/wire.h"
 
 struct observer;
 
-/* name: of the tool, for the other side's eyes. The address is borrowed. NULL with *e. */
-struct observer *observer_open(struct address *at, const char *name, struct err *e);
+/* name: of the tool, for the other side's eyes. The address, and the keys (NULL: none), are borrowed.
+ * NULL with *e. */
+struct observer *observer_open(struct address *at, const char *name, struct curve *keys,
+			       bool insecure, struct err *e);
 void observer_close(struct observer **o); /* says BYE; leaves NULL; takes NULL inside */
 
 enum observer_news {

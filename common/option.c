@@ -298,7 +298,8 @@ static const char common_exits[] =
     "71\tthe system refuses memory, threads or files\n"
     "73\tan output cannot be created\n"
     "74\treading or writing failed\n"
-    "75\tsomething passing: a neighbour is gone or memory is short; try again\n";
+    "75\tsomething passing: a neighbour is gone or memory is short; try again\n"
+    "77\ta key folder where others may read or write\n";
 
 static void exit_line(FILE *out, const char *text, size_t n)
 {

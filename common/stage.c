@@ -37,11 +37,18 @@ static int started(struct stage *s)
 
 /* --- frames ------------------------------------------------------------------------------------- */
 
-/* Tell the source what has become durable (lock held, and let go meanwhile). */
-static void deliver_acked(struct stage *s)
+/* Tell the source what has become durable, and whoever asked of a SIGHUP (lock held, and let go
+ * meanwhile). */
+static void deliver_news(struct stage *s)
 {
 	struct acked a;
 
+	if (s->box.hung_up && s->hangup) {
+		s->box.hung_up = false;
+		pthread_mutex_unlock(&s->box.lock);
+		s->hangup(s->hangup_context);
+		pthread_mutex_lock(&s->box.lock);
+	}
 	while (ring_get(&s->box.acked, &a)) {
 		pthread_mutex_unlock(&s->box.lock);
 		s->acked(s->acked_context, a.source, a.run, a.seq);
@@ -85,6 +92,7 @@ int stage_poll(struct stage *s, struct frame **f, int64_t timeout_ms)
 		return -1;
 	pthread_mutex_lock(&s->box.lock);
 	for (;;) {
+		deliver_news(s);
 		if (take(s, f))
 			result = 1;
 		else if (s->box.broken)
@@ -134,7 +142,7 @@ int stage_send(struct stage *s, struct frame **f)
 	pthread_mutex_lock(&s->box.lock);
 	s->box.waits_for_room = true;
 	for (;;) {
-		deliver_acked(s);
+		deliver_news(s);
 		if (s->box.broken || s->box.room > 0)
 			break;
 		mailbox_sleep(&s->box, -1, INT64_MAX);
@@ -247,7 +255,7 @@ int stage_wait(struct stage *s, int fd, int64_t timeout_ms)
 		return -1;
 	pthread_mutex_lock(&s->box.lock);
 	for (;;) {
-		deliver_acked(s);
+		deliver_news(s);
 		if (s->box.stopping || s->box.broken) {
 			result = -1;
 			break;
@@ -259,7 +267,7 @@ int stage_wait(struct stage *s, int fd, int64_t timeout_ms)
 		if (deadline != INT64_MAX && clock_mono_ns() >= deadline)
 			break;
 	}
-	deliver_acked(s);
+	deliver_news(s);
 	bool broke = s->box.broken;
 	pthread_mutex_unlock(&s->box.lock);
 	return broke ? broken(s, &s->box.why) : result;
@@ -296,6 +304,13 @@ void stage_on_buried(struct stage *s,
 {
 	s->buried = buried;
 	s->buried_context = context;
+}
+
+void stage_on_hangup(struct stage *s, void (*hangup)(void *context), void *context)
+{
+	s->hangup = hangup;
+	s->hangup_context = context;
+	link_catch_hangups();
 }
 
 /* --- sinks -------------------------------------------------------------------------------------- */
@@ -373,7 +388,7 @@ static void finish(struct stage *s, int code)
 		}
 		for (;;) {
 			/* It lets go of the lock: look only afterwards, or a last bell is missed. */
-			deliver_acked(s);
+			deliver_news(s);
 			if (s->box.finished || s->box.broken)
 				break;
 			mailbox_sleep(&s->box, -1, INT64_MAX);
@@ -408,6 +423,7 @@ int stage_close(struct stage **stage, int code)
 		return code;
 	finish(s, code);
 	link_close(&s->link, &counts);
+	curve_close(&s->curve);
 	say_statistics(s, &counts);
 	if (s->opened)
 		mailbox_close(&s->box);

@@ -114,6 +114,14 @@ void stage_on_buried(struct stage *s,
 		     void (*buried)(void *context, const struct frame *f, const char *reason),
 		     void *context);
 
+/* --- for whoever reads a file again when it is asked to --------------------------------------- */
+
+/* Be told of each SIGHUP (in the calling thread, inside stage_poll, stage_send and stage_wait): time
+ * to open files anew or to read them again. If nobody asks for this, and there are no --keys to read
+ * again, SIGHUP ends the process as it does any other. Call it before stage_fork_workers and
+ * stage_start. */
+void stage_on_hangup(struct stage *s, void (*hangup)(void *context), void *context);
+
 /* --- for sinks -------------------------------------------------------------------------------- */
 
 /* What the sources said of themselves, so far; complete once stage_next has returned 0. */

@@ -13,11 +13,8 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/notify.h"
+#include "common/program.h"
 #include "common/workers.h"
-
-#ifndef ANDON_VERSION
-#define ANDON_VERSION "0.1"
-#endif
 
 #define RETAIN_BYTES ((size_t)64 << 20)
 #define RETAIN_FRAMES 1024
@@ -47,6 +44,12 @@ static struct option_row *shared_options(struct stage *s)
 		  "bound "
 		  "serves them as well",
 		  0, 0 },
+		{ "keys", 0, OPTION_TEXT, "DIR", &s->keys,
+		  "encrypt tcp, and let in only whose key is in this folder (andon keygen makes "
+		  "it)",
+		  0, 0 },
+		{ "insecure", 0, OPTION_FLAG, NULL, &s->insecure,
+		  "allow plain tcp beyond this machine", 0, 0 },
 		{ "name", 0, OPTION_TEXT, "NAME", &s->name,
 		  "what results and messages call this stage", 0, 0 },
 		{ "heartbeat", 0, OPTION_TIME, "TIME", &s->heartbeat_ms,
@@ -138,6 +141,23 @@ static int status_binds(const struct stage *s, struct err *e)
 	return 0;
 }
 
+/* Keys, and whether addresses may be used at all: before any work is done. */
+static int open_security(struct stage *s, struct err *e)
+{
+	const struct address *at[] = { s->in_address, s->out_address, s->status_address };
+	size_t counts[] = { s->in.count, s->out.count, s->status.count };
+
+	if (curve_options(s->keys, s->insecure, &s->curve, e) < 0)
+		return -1;
+	if (s->curve)
+		link_catch_hangups();
+	for (int side = 0; side < 3; side++)
+		for (size_t i = 0; i < counts[side]; i++)
+			if (address_allow(&at[side][i], s->keys != NULL, s->insecure, e) < 0)
+				return -1;
+	return 0;
+}
+
 static void name_worker(struct stage *s, int number)
 {
 	char host[WIRE_NAME_MAX - 24] = "localhost", raw[WIRE_NAME_MAX];
@@ -178,7 +198,7 @@ struct stage *stage_open(const struct stage_spec *spec, int argc, char **argv)
 	s->in_address = addresses(&s->in, false, "--in", &e);
 	s->out_address = s->in_address ? addresses(&s->out, true, "--out", &e) : NULL;
 	s->status_address = s->out_address ? addresses(&s->status, true, "--status", &e) : NULL;
-	if (!s->status_address || status_binds(s, &e) < 0)
+	if (!s->status_address || status_binds(s, &e) < 0 || open_security(s, &e) < 0)
 		leave(spec, &e);
 	log_open(spec->manual.name, s->quiet ? -1 : s->verbose);
 	notify_open();
@@ -233,7 +253,7 @@ int stage_fork_workers(struct stage *s, int n, struct err *e)
 				    "%d workers cannot all bind '%s'; let them connect:", n,
 				    at[side][i].url);
 	int in_fd = s->spec->pulls && s->in.count == 0 ? s->in_fd : -1;
-	int number = workers_fork(n, &in_fd);
+	int number = workers_fork(n, &in_fd, s->keys || s->hangup);
 	if (in_fd >= 0)
 		s->in_fd = in_fd;
 	name_worker(s, number);
@@ -276,6 +296,8 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
 	setup->leaves = s->in.count > 0;
 	setup->buried = s->buried;
 	setup->buried_context = s->buried_context;
+	setup->curve = s->curve;
+	setup->insecure = s->insecure;
 	core->pulls = s->spec->pulls;
 	core->pushes = s->spec->pushes;
 	core->more_upstreams = s->spec->pulls && s->in.count == 0;

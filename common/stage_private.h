@@ -14,7 +14,8 @@ struct stage {
 	const char *name;
 	int64_t orphan_ms, heartbeat_ms, work_ms, max_tries;
 	int verbose;
-	bool quiet, help, man, version;
+	bool quiet, help, man, version, insecure;
+	const char *keys; /* folder, NULL: none */
 
 	char **operands;
 	int operand_count;
@@ -25,6 +26,7 @@ struct stage {
 
 	struct mailbox box;
 	struct address *in_address, *out_address, *status_address;
+	struct curve *curve; /* what is in it */
 	struct link *link;
 	bool opened, said;  /* the mailbox is open; what broke was told */
 	bool started;       /* and the link stands and its address is known … */
@@ -36,6 +38,8 @@ struct stage {
 	void *acked_context;
 	void (*buried)(void *context, const struct frame *f, const char *reason);
 	void *buried_context;
+	void (*hangup)(void *context);
+	void *hangup_context;
 	struct stage_total *totals; /* copies for the caller */
 	struct stage_dropped *drops;
 };

@@ -213,8 +213,10 @@ static void on_signal(struct team *t)
 		return;
 	if (info.ssi_signo == SIGCHLD)
 		return;
-	t->stopping = (int)info.ssi_signo;
-	/* From a terminal the whole group has it already; twice would mean "now". */
+	/* From somebody, a request to read things again; from the kernel, the end of the terminal. */
+	if (info.ssi_signo != SIGHUP || info.ssi_code > 0)
+		t->stopping = (int)info.ssi_signo;
+	/* From the terminal the whole group has it already; twice would mean "now". */
 	if (info.ssi_code <= 0)
 		pass_on(t, (int)info.ssi_signo);
 }
@@ -237,7 +239,7 @@ static int look_after(struct team *t, int *in_fd, int *number)
 	exit(verdict(t));
 }
 
-int workers_fork(int n, int *in_fd)
+int workers_fork(int n, int *in_fd, bool hangs)
 {
 	struct team t = { .count = n, .in_fd = *in_fd };
 	int number;
@@ -254,6 +256,8 @@ int workers_fork(int n, int *in_fd)
 	sigaddset(&t.mask, SIGCHLD);
 	sigaddset(&t.mask, SIGINT);
 	sigaddset(&t.mask, SIGTERM);
+	if (hangs)
+		sigaddset(&t.mask, SIGHUP);
 	sigprocmask(SIG_BLOCK, &t.mask, &t.old_mask);
 	t.signals = signalfd(-1, &t.mask, SFD_CLOEXEC);
 	if (t.signals < 0) {

@@ -25,9 +25,11 @@ role=$1
 shift
 
 # Two ports on the head: tensors go out at one, scores come in at the other. 127.0.0.1 is this machine
-# only; set HOST to the head's address in the plant's own network (never an open one: what runs here is
-# neither encrypted nor authenticated).
+# only. For others set HOST (on the head its own address or '*', on workers the head's name) and KEYS, the
+# folder that `andon keygen` has made there: without keys the stages refuse to leave this machine.
 work=${WORK_PORT:-5601} results=${RESULT_PORT:-5602}
+keys=()
+[ -z "${KEYS:-}" ] || keys=(--keys "$KEYS")
 
 case $role in
 local)
@@ -41,14 +43,14 @@ head)
 	host=${4:-127.0.0.1}
 	# Here the addresses are given, not passed through the shell's pipe: --out and --in with bind:
 	# wait for workers to connect. preprocess waits too: the first worker says what the model wants.
-	capture "$1" | preprocess --out "bind:tcp://$host:$work" &
+	capture "$1" | preprocess --out "bind:tcp://$host:$work" "${keys[@]}" &
 	source=$!
-	sink --in "bind:tcp://$host:$results" "$3" || { code=$?; kill "$source" 2>/dev/null || true; exit "$code"; }
+	sink --in "bind:tcp://$host:$results" "$3" "${keys[@]}" || { code=$?; kill "$source" 2>/dev/null || true; exit "$code"; }
 	wait "$source"
 	;;
 worker)
 	host=${2:-127.0.0.1}
-	exec infer -m "$1" --in "connect:tcp://$host:$work" --out "connect:tcp://$host:$results"
+	exec infer -m "$1" --in "connect:tcp://$host:$work" --out "connect:tcp://$host:$results" "${keys[@]}"
 	;;
 *) usage ;;
 esac

@@ -12,7 +12,8 @@
 #define EXIT_ALONE 2
 
 static int64_t timeout_ms = 1000, busy_most = -1, alone_most = -1;
-static bool as_json;
+static bool as_json, insecure;
+static const char *keys;
 
 static const struct option_row options[] = {
 	{ "timeout", 't', OPTION_TIME, "TIME", &timeout_ms, "how long to wait for the answer", 1,
@@ -21,6 +22,10 @@ static const struct option_row options[] = {
 	  "exit 1 if the stage has worked on one frame for longer", 0, 0 },
 	{ "max-alone", 'a', OPTION_TIME, "TIME", &alone_most,
 	  "exit 2 if a side that the stage needs has had nobody for longer", 0, 0 },
+	{ "keys", 0, OPTION_TEXT, "DIR", &keys,
+	  "this machine's keys, of which the stage must know (andon keygen)", 0, 0 },
+	{ "insecure", 0, OPTION_FLAG, NULL, &insecure, "allow plain tcp beyond this machine", 0,
+	  0 },
 	{ "json", 'j', OPTION_FLAG, NULL, &as_json, "one JSON object instead of the line", 0, 0 },
 	{ 0 },
 };
@@ -190,10 +195,12 @@ static int ask(struct observer *o, const char *url)
 int main(int argc, char **argv)
 {
 	int first = program_open(&manual, options, 1, 1, argc, argv);
+	struct curve *curve = NULL;
 	struct address at;
 	struct err e;
 
-	if (address_parse(&at, argv[first], false, &e) < 0)
+	if (address_parse(&at, argv[first], false, &e) < 0 ||
+	    curve_options(keys, insecure, &curve, &e) < 0)
 		return program_fail(&e);
 	if (at.bind) {
 		err_code(&e, EX_USAGE, "'%s': the stage binds it, not ping", argv[first]);
@@ -203,11 +210,12 @@ int main(int argc, char **argv)
 		err_code(&e, EX_UNAVAILABLE, "nobody is at '%s'", at.url);
 		return unanswered(at.url, &e);
 	}
-	struct observer *o = observer_open(&at, "ping", &e);
+	struct observer *o = observer_open(&at, "ping", curve, insecure, &e);
 	if (!o)
 		return unanswered(at.url, &e);
 	int code = ask(o, at.url);
 	observer_close(&o);
+	curve_close(&curve);
 	if (fflush(stdout) != 0 && code == 0)
 		code = EX_IOERR;
 	return code;

@@ -15,8 +15,8 @@
 #define ROOM 16 /* copies that may be under way to us */
 
 static int64_t timeout_ms = 10000, most;
-static const char *save, *source;
-static bool as_json, follow;
+static const char *save, *source, *keys;
+static bool as_json, follow, insecure;
 
 static const struct option_row options[] = {
 	{ "count", 'n', OPTION_INT, "N", &most, "end after N frames, 0 never", 0, 9e15 },
@@ -26,6 +26,10 @@ static const struct option_row options[] = {
 	{ "json", 'j', OPTION_FLAG, NULL, &as_json, "a JSON object a line", 0, 0 },
 	{ "follow", 'f', OPTION_FLAG, NULL, &follow,
 	  "when the stage ends, wait for the next one at this address", 0, 0 },
+	{ "keys", 0, OPTION_TEXT, "DIR", &keys,
+	  "this machine's keys, of which the stage must know (andon keygen)", 0, 0 },
+	{ "insecure", 0, OPTION_FLAG, NULL, &insecure, "allow plain tcp beyond this machine", 0,
+	  0 },
 	{ "timeout", 't', OPTION_TIME, "TIME", &timeout_ms,
 	  "give up (exit 69) when no stage has been there for so long, 0 never", 0, 8.64e8 },
 	{ 0 },
@@ -345,11 +349,13 @@ static int open_directory(struct tap *tap, struct err *e)
 int main(int argc, char **argv)
 {
 	int first = program_open(&manual, options, 1, 1, argc, argv);
+	struct curve *curve = NULL;
 	struct address at;
 	struct tap tap;
 	struct err e;
 
-	if (address_parse(&at, argv[first], false, &e) < 0)
+	if (address_parse(&at, argv[first], false, &e) < 0 ||
+	    curve_options(keys, insecure, &curve, &e) < 0)
 		return program_fail(&e);
 	if (at.bind) {
 		err_code(&e, EX_USAGE, "'%s': the stage binds it, not tap", argv[first]);
@@ -358,11 +364,12 @@ int main(int argc, char **argv)
 	tap = (struct tap){ .url = at.url };
 	if (open_directory(&tap, &e) < 0)
 		return program_fail(&e);
-	struct observer *o = observer_open(&at, "tap", &e);
+	struct observer *o = observer_open(&at, "tap", curve, insecure, &e);
 	if (!o)
 		return program_fail(&e);
 	int code = look(&tap, o);
 	observer_close(&o);
+	curve_close(&curve);
 	if (tap.skipped)
 		log_warn("%" PRIu64 " frames shown, %" PRIu64
 			 " were skipped because tap did not keep up",
