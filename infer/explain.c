@@ -41,7 +41,7 @@ static size_t node_bytes(const struct node *n)
 	return bytes;
 }
 
-static void explain_node(const struct node *n, int64_t spent_ns, int runs, FILE *out)
+static void explain_node(const struct node *n, int64_t least_ns, int runs, FILE *out)
 {
 	char shape[128], from[128];
 	const struct tensor *y = node_out(n, 0);
@@ -55,7 +55,7 @@ static void explain_node(const struct node *n, int64_t spent_ns, int runs, FILE 
 				       : "loops",
 		n->flops / 1e6, node_bytes(n) >> 10);
 	if (runs > 0)
-		fprintf(out, " %9.1f", (double)spent_ns / runs / 1e3);
+		fprintf(out, " %9.1f", (double)least_ns / 1e3);
 	if (n->gate)
 		fprintf(out, " *Gate");
 	if (n->residual)
@@ -75,7 +75,7 @@ void model_explain(const struct model *m, FILE *out)
 	for (const struct node *n = g->first; n; n = n->next) {
 		bool runs = at < g->order_count && g->order[at] == n;
 
-		explain_node(n, runs ? g->spent_ns[at] : 0, g->runs, out);
+		explain_node(n, runs ? g->least_ns[at] : 0, g->runs, out);
 		at += runs;
 	}
 	fprintf(out, "%d nodes, %.1f MFLOP, weights %.2f MB, arena %.2f MB, kernels %s\n",
@@ -89,7 +89,9 @@ void graph_run_timed(struct graph *g)
 		int64_t start = clock_mono_ns();
 
 		g->order[i]->op->run(g->order[i]);
-		g->spent_ns[i] += clock_mono_ns() - start;
+		int64_t spent = clock_mono_ns() - start;
+		if (g->runs == 0 || spent < g->least_ns[i])
+			g->least_ns[i] = spent;
 	}
 	g->runs++;
 }

@@ -50,7 +50,7 @@ struct graph {
 
 	/* plan.c */
 	struct node **order;
-	int64_t *spent_ns; /* per node of order, if profiled */
+	int64_t *least_ns; /* per node of order, if profiled */
 	int order_count, runs;
 	unsigned char *memory;
 	size_t memory_bytes, work_bytes, weight_bytes;

@@ -51,7 +51,7 @@ static const struct option_row rows[] = {
 	{ "check", 0, OPTION_TEXT, "FILE", &o.check,
 	  "say whether this model would run, and all that stands against it", 0, 0 },
 	{ "explain", 0, OPTION_TEXT, "FILE", &o.explain, "print the plan of this model", 0, 0 },
-	{ "profile", 0, OPTION_FLAG, NULL, &o.profile, "with --explain: run, and add the times", 0,
+	{ "profile", 0, OPTION_FLAG, NULL, &o.profile, "with --explain: run, and add least times", 0,
 	  0 },
 	{ "run", 0, OPTION_TEXT, "FILE", &o.run, "run this model once on a raw input", 0, 0 },
 	{ "input", 0, OPTION_TEXT, "FILE", &o.input, "with --run: little-endian values", 0, 0 },

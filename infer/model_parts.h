@@ -19,7 +19,7 @@ int model_finish(struct model *m, struct err *e);
 /* Does the node that makes the first output say that it gives probabilities? */
 bool ends_in_probabilities(const struct graph *g);
 
-/* graph_run, with the time of each node added to spent_ns. */
+/* graph_run; least_ns keeps the least time of each node. */
 void graph_run_timed(struct graph *g);
 
 #endif

@@ -253,8 +253,8 @@ static int choose_kernels(struct graph *g, struct err *e)
 	int count = 0;
 
 	g->order = arena_array(g->arena, (size_t)g->node_count, sizeof(struct node *), e);
-	g->spent_ns = arena_array(g->arena, (size_t)g->node_count, sizeof *g->spent_ns, e);
-	if (!g->order || !g->spent_ns)
+	g->least_ns = arena_array(g->arena, (size_t)g->node_count, sizeof *g->least_ns, e);
+	if (!g->order || !g->least_ns)
 		return -1;
 	graph_uses(g);
 	for (struct node *n = g->first; n; n = n->next) {
