@@ -59,7 +59,7 @@ INLINE void pixels(const struct depthwise *d, const int flight, const int stride
 		for (int i = 0; i < (flight - 1) * stride + wide; i++) {
 			if (edge && (size_t)(first + i) >= d->in_width) /* negative ones wrap */
 				continue;
-			vec v = take(x + (first + i) * (ptrdiff_t)d->x_pitch, whole, p.n);
+			vec v = held(take(x + (first + i) * (ptrdiff_t)d->x_pitch, whole, p.n));
 #pragma GCC unroll 7
 			for (int t = 0; t < wide; t++)
 				if (i >= t && (i - t) % stride == 0 && (i - t) / stride < flight)

@@ -91,6 +91,17 @@ INLINE void store_n(float *p, vec v, size_t n)
 #endif
 }
 
+/* v, which stays in a register: else the compiler may load it anew for each multiplication. */
+INLINE vec held(vec v)
+{
+#if VEC == 16
+	__asm__("" : "+v"(v));
+#elif defined(__x86_64__)
+	__asm__("" : "+x"(v));
+#endif
+	return v;
+}
+
 /* yes where mask is all ones, no where it is zero. */
 INLINE vec pick(vec_mask mask, vec yes, vec no)
 {
