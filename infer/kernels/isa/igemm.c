@@ -9,7 +9,8 @@
 
 #define NEAR 131072 /* floats of weights that are read again for each few pixels */
 
-/* `full` whole vectors of columns, and a half one if `part`, for some pixels. */
+/* One tile: `full` whole vectors of columns, and a half one if `part`, for some pixels. What lies between one
+ * tile's sums and the next ones' has to be short: the processor looks ahead some 300 instructions. */
 INLINE void tile(const struct igemm *g, const struct spot *s, const int rows, const int full,
 		 const int part)
 {
@@ -18,7 +19,6 @@ INLINE void tile(const struct igemm *g, const struct spot *s, const int rows, co
 	const float *w = s->panel + COLS;
 	const int vectors = full + part;
 
-	expect(g, s, rows, vectors);
 #pragma GCC unroll 16
 	for (int r = 0; r < rows; r++) {
 		for (int v = 0; v < full; v++)
@@ -50,15 +50,26 @@ INLINE void tile(const struct igemm *g, const struct spot *s, const int rows, co
 	for (int r = 0; part && r < rows; r++)
 		sum[r * vectors + full] = widen(tail[r]);
 	finish(g, s, rows, vectors, sum);
-	if (!has_silu(g, rows * vectors))
+	if (!quick(g->epilogue) && !has_silu(g, rows * vectors))
 		activate_rows(g->epilogue, g->y + s->i * g->y_pitch + s->column, g->y_pitch,
 			      (size_t)rows, s->n);
+}
+
+/* As many panels as s.n columns take. */
+INLINE void tiles_full(const struct igemm *g, struct spot s, const int rows)
+{
+	size_t panel_floats = COLS * (1 + g->taps * g->depth), end = s.column + s.n;
+
+	for (; s.column < end; s.column += COLS, s.panel += panel_floats) {
+		s.n = end - s.column < COLS ? end - s.column : COLS;
+		tile(g, &s, rows, 2, 0);
+	}
 }
 
 #define TILE(rows)                                                           \
 	static void full_##rows(const struct igemm *g, const struct spot *s) \
 	{                                                                    \
-		tile(g, s, rows, 2, 0);                                      \
+		tiles_full(g, *s, rows);                                     \
 	}                                                                    \
 	static void more_##rows(const struct igemm *g, const struct spot *s) \
 	{                                                                    \
@@ -102,15 +113,24 @@ static tile_function *const tiles[ROWS][4] = {
 #endif
 };
 
-INLINE struct spot spot_of(const struct igemm *g, size_t column)
+/* Some pixels by columns [column, column + n): panels of two vectors, and a narrower one that is left. */
+static void strip(const struct igemm *g, size_t i, size_t rows, size_t column, size_t n)
 {
-	size_t panel_floats = COLS * (1 + g->taps * g->depth);
+	size_t panel_floats = COLS * (1 + g->taps * g->depth), left = n % COLS;
+	struct spot s = { .panel = g->panel + column / COLS * panel_floats,
+			  .i = i,
+			  .column = column };
 
-	return (struct spot){
-		.panel = g->panel + column / COLS * panel_floats,
-		.column = column,
-		.n = g->columns - column < COLS ? g->columns - column : COLS,
-	};
+	if (left && kind_of(left) == 0)
+		left = 0;
+	s.n = n - left;
+	if (s.n)
+		tiles[rows - 1][0](g, &s);
+	s.panel += s.n / COLS * panel_floats;
+	s.column += s.n;
+	s.n = left;
+	if (left)
+		tiles[rows - 1][kind_of(left)](g, &s);
 }
 
 /* Pixels are parted evenly: 49 are seven times seven. The weights that are read again and again
@@ -120,17 +140,13 @@ static void run(const struct igemm *g)
 	size_t count = (g->count + ROWS - 1) / ROWS, rows = g->count / count,
 	       more = g->count % count;
 	size_t panels = (g->columns + COLS - 1) / COLS;
-	int near = panels * COLS * g->taps * g->depth <= NEAR;
+	size_t at_once = panels * COLS * g->taps * g->depth <= NEAR ? g->columns : COLS;
 
-	for (size_t outer = 0; outer < (near ? 1 : panels); outer++) {
+	for (size_t column = 0, n; column < g->columns; column += n) {
+		n = g->columns - column < at_once ? g->columns - column : at_once;
 		for (size_t k = 0, i = 0; k < count; k++) {
-			size_t n = rows + (k < more);
-			for (size_t inner = 0; inner < (near ? panels : 1); inner++) {
-				struct spot s = spot_of(g, (outer + inner) * COLS);
-				s.i = i;
-				tiles[n - 1][kind_of(s.n)](g, &s);
-			}
-			i += n;
+			strip(g, i, rows + (k < more), column, n);
+			i += rows + (k < more);
 		}
 	}
 }

@@ -6,6 +6,25 @@
 
 #define SPAN (15 * 4 + PLANAR_WIDE) /* floats of a line that the longest tile sees */
 
+/* What the tile will read and write when it is summed up: it may come from far. */
+INLINE void expect(const struct igemm *g, const struct spot *s, const int rows, const int vectors)
+{
+	const float *y = g->y + s->i * g->y_pitch + s->column;
+	const float *r = g->residual ? g->residual + s->i * g->r_pitch + s->column : y;
+
+#pragma GCC unroll 16
+	for (int i = 0; i < rows; i++, y += g->y_pitch, r += g->r_pitch) {
+		__builtin_prefetch(y, 1);
+		if (vectors > 1)
+			__builtin_prefetch(y + VEC, 1);
+		if (!g->residual)
+			continue;
+		__builtin_prefetch(r);
+		if (vectors > 1)
+			__builtin_prefetch(r + VEC);
+	}
+}
+
 /* line[l] points at what the tile's first pixel sees of line l. */
 INLINE void tile(const struct planar *p, const float *const *line, const struct spot *s,
 		 const int rows, const int stride, const int full, const int part)
