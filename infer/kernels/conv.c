@@ -118,7 +118,7 @@ void conv_cut(const struct conv *c, size_t panels, size_t block, struct conv_cut
 	cut->parts = blocks >= least ? 1 : (least + blocks - 1) / blocks;
 	if (cut->parts > panels)
 		cut->parts = panels;
-	cut->part = (panels + cut->parts - 1) / cut->parts;
+	cut->part = even(panels, cut->parts, pixels == 1 ? IGEMM_WIDE : 1);
 	cut->parts = (panels + cut->part - 1) / cut->part;
 	cut->tasks = c->n * c->groups * cut->blocks * cut->parts;
 }

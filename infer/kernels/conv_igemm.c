@@ -280,6 +280,8 @@ static void gemm_run_igemm(const struct gemm *g, const float *x, const float *re
 
 	(void)work;
 	j.part = blocks >= 8 ? panels : (panels * blocks + 7) / 8;
+	if (g->m == 1)
+		j.part = (j.part + IGEMM_WIDE - 1) / IGEMM_WIDE * IGEMM_WIDE;
 	j.parts = (panels + j.part - 1) / j.part;
 	crew_run(crew, gemm_task, &j, blocks * j.parts);
 }

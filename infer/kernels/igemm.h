@@ -10,6 +10,8 @@
 
 #include "infer/kernels/kernels.h"
 
+#define IGEMM_WIDE 4 /* panels that one pixel takes side by side, if they are in one task */
+
 struct igemm {
 	size_t count, taps, depth;
 	const void *const *rows; /* rows[tap * count + i] */

@@ -113,6 +113,65 @@ static tile_function *const tiles[ROWS][4] = {
 #endif
 };
 
+/* One pixel by several panels: two sums side by side would wait for each other, and one stream of weights for
+ * the memory. */
+INLINE void wide(const struct igemm *g, struct spot s, const int panels)
+{
+	size_t panel_floats = COLS * (1 + g->taps * g->depth), end = s.column + s.n;
+	const float *w = s.panel + COLS;
+	vec sum[2 * IGEMM_WIDE];
+
+#pragma GCC unroll 8
+	for (int v = 0; v < 2 * panels; v++)
+		sum[v] = load(s.panel + (size_t)(v / 2) * panel_floats + v % 2 * VEC);
+	for (size_t t = 0; t < g->taps; t++) {
+		const float *p = (const float *)g->rows[t * g->count + s.i] + g->offset;
+		for (size_t c = 0; c < g->depth; c++, w += COLS) {
+			vec x = (vec){ 0 } + p[c];
+#pragma GCC unroll 8
+			for (int v = 0; v < 2 * panels; v++)
+				sum[v] +=
+				    x * load(w + (size_t)(v / 2) * panel_floats + v % 2 * VEC);
+		}
+	}
+#pragma GCC unroll 4
+	for (int k = 0; k < panels; k++, s.column += COLS) {
+		s.n = end - s.column < COLS ? end - s.column : COLS;
+		if (s.n > VEC)
+			finish(g, &s, 1, 2, sum + 2 * k);
+		else
+			finish(g, &s, 1, 1, sum + 2 * k);
+		activate_rows(g->epilogue, g->y + s.i * g->y_pitch + s.column, g->y_pitch, 1, s.n);
+	}
+}
+
+static void wide_2(const struct igemm *g, const struct spot *s)
+{
+	wide(g, *s, 2);
+}
+
+static void wide_4(const struct igemm *g, const struct spot *s)
+{
+	wide(g, *s, IGEMM_WIDE);
+}
+
+static void one_pixel(const struct igemm *g, struct spot s, size_t end)
+{
+	size_t panel_floats = COLS * (1 + g->taps * g->depth);
+
+	for (size_t panels; s.column < end; s.column += panels * COLS) {
+		size_t left = (end - s.column + COLS - 1) / COLS;
+
+		panels = left >= IGEMM_WIDE ? IGEMM_WIDE : left >= 2 ? 2 : 1;
+		s.panel = g->panel + s.column / COLS * panel_floats;
+		s.n = end - s.column < panels * COLS ? end - s.column : panels * COLS;
+		if (panels == 1)
+			tiles[0][kind_of(s.n)](g, &s);
+		else
+			(panels == 2 ? wide_2 : wide_4)(g, &s);
+	}
+}
+
 /* Some pixels by columns [column, column + n): panels of two vectors, and a narrower one that is left. */
 static void strip(const struct igemm *g, size_t i, size_t rows, size_t column, size_t n)
 {
@@ -121,6 +180,10 @@ static void strip(const struct igemm *g, size_t i, size_t rows, size_t column, s
 			  .i = i,
 			  .column = column };
 
+	if (rows == 1) {
+		one_pixel(g, s, column + n);
+		return;
+	}
 	if (left && kind_of(left) == 0)
 		left = 0;
 	s.n = n - left;
@@ -140,7 +203,8 @@ static void run(const struct igemm *g)
 	size_t count = (g->count + ROWS - 1) / ROWS, rows = g->count / count,
 	       more = g->count % count;
 	size_t panels = (g->columns + COLS - 1) / COLS;
-	size_t at_once = panels * COLS * g->taps * g->depth <= NEAR ? g->columns : COLS;
+	size_t at_once =
+	    g->count == 1 || panels * COLS * g->taps * g->depth <= NEAR ? g->columns : COLS;
 
 	for (size_t column = 0, n; column < g->columns; column += n) {
 		n = g->columns - column < at_once ? g->columns - column : at_once;
