@@ -266,6 +266,8 @@ static long until_next(const struct link *l, int64_t now)
 	int64_t next = link_core_next(l->core), report = link_report_next(l);
 
 	next = report < next ? report : next;
+	if (link_drain_next(l) < next)
+		next = link_drain_next(l);
 	for (int i = 0; i < l->ports; i++)
 		if (l->port[i].probes > 0 && l->port[i].probe_at < next)
 			next = l->port[i].probe_at;
@@ -342,6 +344,7 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 		/* It was only a bell. */
 	}
 	link_on_signals(l, now);
+	link_drain_tick(l, now);
 	answer_questions(l);
 	run_commands(l, now);
 	if (l->setup.in_fd >= 0 && item[1].revents)

@@ -23,6 +23,7 @@ struct link_setup {
 	 * be NULL. */
 	void (*buried)(void *context, const struct frame *f, const char *reason);
 	void *buried_context;
+	int64_t drain_ns;    /* how long SIGTERM leaves us to drain; 0: for ever */
 	bool leaves;         /* SIGTERM: hand back what was not begun and go (else: drain) */
 	struct curve *curve; /* keys for tcp, borrowed until link_close; NULL: plain */
 	bool insecure;       /* plain tcp may leave this machine */

@@ -51,6 +51,7 @@ struct link {
 	bool line_too_long;
 	bool stop; /* the thread shall end (lock of the mailbox) */
 	bool close_passed_on, leaving;
+	int64_t drain_at, quit_at; /* when SIGTERM's patience ends, and ours; 0: not asked */
 	int signals_seen, hangups_seen;
 	int64_t broken_at; /* when it was first seen that the link is broken; 0: it is not */
 	int gone[256];     /* peers that could not be written to, to be told to the core */
@@ -93,6 +94,10 @@ void link_on_signals(struct link *l, int64_t now);
 void link_report(struct link *l, int64_t now);
 int64_t link_report_next(const struct link *l);
 void link_report_end(struct link *l);
+
+/* When SIGTERM's time to drain is over (INT64_MAX: never), and giving up then. */
+int64_t link_drain_next(const struct link *l);
+void link_drain_tick(struct link *l, int64_t now);
 
 /* --- link_lines.c */
 void link_read_lines(struct link *l, int64_t now);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -17,6 +18,8 @@ static atomic_bool hangup_ignored;
 
 /* A signal to a whole group may reach a worker twice, straight and through its parent. */
 #define SAME_REQUEST_NS 100000000
+
+#define QUIT_NS 2000000000 /* for the stage to end in order, when it was not drained in time */
 
 static _Atomic int64_t signal_at;
 
@@ -126,10 +129,44 @@ void link_on_signals(struct link *l, int64_t now)
 	if (count > 1 || link_core_alone(l->core, now))
 		quit_now(l);
 	l->leaving = l->setup.leaves && signal_last == SIGTERM;
+	if (signal_last == SIGTERM && l->setup.drain_ns)
+		l->drain_at = now + l->setup.drain_ns;
 	pthread_mutex_lock(&l->box->lock);
 	l->box->stopping = true;
 	mailbox_wake_stage(l->box);
 	pthread_mutex_unlock(&l->box->lock);
+}
+
+int64_t link_drain_next(const struct link *l)
+{
+	return l->quit_at ? l->quit_at : l->drain_at ? l->drain_at : INT64_MAX;
+}
+
+/* A supervisor kills what has not gone by itself, and never learns why it did not. So we end first:
+ * in order if the stage still can, at once if it is stuck in its work. */
+void link_drain_tick(struct link *l, int64_t now)
+{
+	struct link_core_counts n;
+	char text[ERR_TEXT_MAX];
+
+	if (now < link_drain_next(l))
+		return;
+	if (l->quit_at) {
+		/* What the stage's thread would have said. */
+		pthread_mutex_lock(&l->box->lock);
+		log_error("%s; its work hangs", l->box->why.text);
+		pthread_mutex_unlock(&l->box->lock);
+		for (int i = 0; i < l->ports; i++)
+			address_release(l->port[i].address);
+		_exit(EX_TEMPFAIL);
+	}
+	l->quit_at = now + QUIT_NS;
+	link_core_count(l->core, &n);
+	snprintf(text, sizeof text,
+		 "asked to stop, but not drained within %g s: %d frames received and %d sent are "
+		 "not acknowledged, and will be sent again",
+		 (double)l->setup.drain_ns / 1e9, n.held, n.unacked + n.pending);
+	link_act_broken(l, EX_TEMPFAIL, text);
 }
 
 void link_signals_close(void)

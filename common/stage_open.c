@@ -57,6 +57,10 @@ static struct option_row *shared_options(struct stage *s)
 		  60000 },
 		{ "orphan-timeout", 0, OPTION_TIME, "TIME", &s->orphan_ms,
 		  "give up (exit 75) when there was no neighbour for so long; 0: never", 0, 4e12 },
+		{ "drain-timeout", 0, OPTION_TIME, "TIME", &s->drain_ms,
+		  "after SIGTERM, give up (exit 75) if what is under way is not finished in this "
+		  "time; 0: never",
+		  0, 4e12 },
 		{ "verbose", 'v', OPTION_COUNT, NULL, &s->verbose, "say more; twice: still more", 0,
 		  0 },
 		{ "quiet", 'q', OPTION_FLAG, NULL, &s->quiet, "say nothing but errors", 0, 0 },
@@ -182,6 +186,7 @@ struct stage *stage_open(const struct stage_spec *spec, int argc, char **argv)
 		s->heartbeat_ms = 1000;
 		s->orphan_ms = 300000;
 		s->max_tries = MAX_TRIES;
+		s->drain_ms = 25000; /* less than Kubernetes (30 s) and systemd (90 s) wait */
 		s->shared = shared_options(s);
 	}
 	if (!s || !s->shared) {
@@ -294,6 +299,7 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
 	setup->status = s->status_address;
 	setup->status_count = s->status.count;
 	setup->leaves = s->in.count > 0;
+	setup->drain_ns = s->drain_ms * 1000000;
 	setup->buried = s->buried;
 	setup->buried_context = s->buried_context;
 	setup->curve = s->curve;

@@ -12,7 +12,7 @@ struct stage {
 	/* options */
 	struct option_list in, out, status;
 	const char *name;
-	int64_t orphan_ms, heartbeat_ms, work_ms, max_tries;
+	int64_t orphan_ms, heartbeat_ms, work_ms, drain_ms, max_tries;
 	int verbose;
 	bool quiet, help, man, version, insecure;
 	const char *keys; /* folder, NULL: none */

@@ -31,8 +31,9 @@ static void rest(int64_t ms)
 {
 	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
 
-	if (ms > 0)
-		nanosleep(&t, NULL);
+	/* Work goes on through signals. */
+	while (ms > 0 && nanosleep(&t, &t) < 0)
+		;
 }
 
 /* What kills while it computes has begun a while ago. */

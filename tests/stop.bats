@@ -1,0 +1,101 @@
+# Asked to stop: what is under way is finished, within a limit; nothing is lost either way.
+load helper
+
+stages=$BUILD/test/common_stages
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+	in=ipc://$BATS_TEST_TMPDIR/in out=ipc://$BATS_TEST_TMPDIR/out rows=$BATS_TEST_TMPDIR/rows
+	: >"$rows"
+}
+
+teardown() {
+	end_started
+}
+
+start_source() { start SOURCE "$stages" source --out "$in" "$@"; }
+start_relay() { start "$1" "$stages" relay --in "$in" --out "connect:$out" "${@:2}"; }
+start_sink() { start SINK "$stages" sink --in "bind:$out" "$rows" "$@"; }
+have() { [ "$(wc -l <"$rows")" -ge "$1" ]; }
+ended() { ! kill -0 "$1" 2>/dev/null; }
+ends() { # NAME CODE: by itself, with this code
+	local code=0
+	wait_until 30 ended "${!1}" || return 1
+	wait "${!1}" || code=$?
+	[ "$code" -eq "$2" ] || { echo "$1 ended with $code"; return 1; }
+}
+complete() { cut -d' ' -f3 rows | sort -n | cmp - <(seq 0 $(($1 - 1))); }
+
+@test "SIGTERM drains: what a source has sent is stored, and it ends well" {
+	start_source -n 100000
+	start_relay RELAY --work 1ms
+	start_sink
+	wait_until 20 have 50
+	kill -TERM "$SOURCE"
+	ends SOURCE 0
+	ends RELAY 0
+	ends SINK 0
+	complete "$(wc -l <rows)"
+}
+
+@test "a source that cannot drain in time gives up with 75; started again it sends the rest" {
+	start_source -n 300 --drain-timeout 500ms 2>source.err
+	start_relay RELAY
+	start_sink --hold 5ms
+	wait_until 20 have 10
+	kill -STOP "$SINK"
+	kill -TERM "$SOURCE"
+	ends SOURCE 75
+	grep -q 'not drained within 0.5 s: 0 frames received and [1-9][0-9]* sent are not acknowledged' source.err
+	kill -CONT "$SINK"
+	start_source -n 300
+	ends SOURCE 0
+	ends RELAY 0
+	ends SINK 0
+	complete 300
+}
+
+@test "a worker that hangs in its work ends in time all the same; another gets its frame" {
+	start_source -n 50
+	start_relay STUCK --work 100s --window 4 --drain-timeout 300ms --status "$in.look" 2>stuck.err
+	start_sink
+	busy() { ping --json --timeout 5s "$in.look" | jq -e '.busy_ms > 0 and .down == 1'; }
+	wait_until 20 busy
+	kill -TERM "$STUCK"
+	ends STUCK 75
+	grep -q 'not drained within 0.3 s: 1 frames received and 0 sent .* hangs' stuck.err
+	start_relay RELAY
+	ends SOURCE 0
+	ends RELAY 0
+	ends SINK 0
+	complete 50
+}
+
+@test "a sink that hangs in its work ends in time; the next one stores what it has not" {
+	start_source -n 60
+	start_relay RELAY
+	start_sink --hold 10s --drain-timeout 300ms
+	busy() { ping --json --timeout 5s "$out" | jq -e '.busy_ms > 0'; }
+	wait_until 20 busy
+	kill -TERM "$SINK"
+	ends SINK 75
+	start_sink
+	ends SOURCE 0
+	ends RELAY 0
+	ends SINK 0
+	complete 60
+}
+
+@test "the second SIGTERM quits at once" {
+	start_source -n 30000 --drain-timeout 0 --pace 1ms
+	start_relay RELAY
+	start_sink
+	wait_until 20 have 10
+	kill -STOP "$SINK" "$RELAY"
+	kill -TERM "$SOURCE"
+	sleep 0.3 # what comes sooner is the same request, by another way
+	kill -0 "$SOURCE"
+	kill -TERM "$SOURCE"
+	ends SOURCE 143
+	kill -CONT "$SINK" "$RELAY"
+}
