@@ -17,6 +17,7 @@ struct link_setup {
 	struct address *in, *out; /* borrowed until link_close; locks are taken and released */
 	struct address *status;   /* bound for observers alone */
 	size_t in_count, out_count, status_count;
+	bool replaced; /* a parent starts another in our place if we are killed */
 	int in_fd;     /* addresses of upstreams arrive here, one a line; -1: none */
 	int reader_fd; /* our address was printed here: nobody reads it any more when it errs; -1 */
 	/* A frame is given up for a tombstone (in the link's thread, which must not wait for long); may

@@ -1,11 +1,16 @@
 /* What the service manager hears: that the stage is ready, how far it is, that it still moves, and
  * that it ends. This thread would go on saying that all is well while the stage's own hangs over a
  * picture; so WATCHDOG=1 is said only if the stage's thread waits for us, or has been here since it
- * was last said. A frame may take as long as the watchdog is set to, less a quarter. */
+ * was last said. A frame may take as long as the watchdog is set to, less a quarter.
+ *
+ * Of the workers of -j N the service manager hears all, and cannot tell that one of them hangs. That
+ * one ends itself after the same time, and its parent replaces it. */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "common/link_private.h"
+#include "common/log.h"
 #include "common/notify.h"
 
 #define STATUS_EVERY_NS 5000000000
@@ -24,6 +29,13 @@ static bool stage_moves(struct link *l)
 	return moves;
 }
 
+static void end_hung(struct link *l)
+{
+	log_error("hung: no progress within the watchdog's time");
+	link_release_all(l);
+	raise(SIGKILL); /* of anything less the parent would think that it was meant to be */
+}
+
 static void ping(struct link *l, int64_t now)
 {
 	if (ping_every() == 0 || now < l->report.ping_at)
@@ -31,6 +43,8 @@ static void ping(struct link *l, int64_t now)
 	l->report.ping_at = now + ping_every();
 	if (stage_moves(l) && notify_say("WATCHDOG=1"))
 		l->report.pinged_at = now;
+	else if (l->setup.replaced && now - l->report.pinged_at >= notify_watchdog_ns())
+		end_hung(l);
 }
 
 static void status(struct link *l, int64_t now)

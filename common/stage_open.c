@@ -262,6 +262,7 @@ int stage_fork_workers(struct stage *s, int n, struct err *e)
 	if (in_fd >= 0)
 		s->in_fd = in_fd;
 	name_worker(s, number);
+	s->replaced = true;
 	return 0;
 }
 
@@ -300,6 +301,7 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
 	setup->status_count = s->status.count;
 	setup->leaves = s->in.count > 0;
 	setup->drain_ns = s->drain_ms * 1000000;
+	setup->replaced = s->replaced;
 	setup->buried = s->buried;
 	setup->buried_context = s->buried_context;
 	setup->curve = s->curve;

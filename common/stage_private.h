@@ -20,7 +20,8 @@ struct stage {
 	char **operands;
 	int operand_count;
 	char worker[WIRE_NAME_MAX];
-	int in_fd; /* where addresses are read if none are given */
+	bool replaced; /* one of -j N: a parent looks after us */
+	int in_fd;     /* where addresses are read if none are given */
 	struct wants wants;
 	int window;
 

@@ -78,6 +78,20 @@ ended() { ! kill -0 "$1" 2>/dev/null; }
 	run ! grep -q 'taken for dead' source.log
 }
 
+@test "of workers one that hangs over a frame is replaced; at the third time the frame is given up, and the rest goes on" {
+	ear relay
+	WATCHDOG=600000 start RELAY told relay "$stages" relay -j 2 --in "$in" --out "connect:$out" --kill-at 5 \
+		--kill-when hang 2>relay.log
+	start SINK "$stages" sink --in "bind:$out" "$rows"
+	start SOURCE "$stages" source --out "$in" -n 200
+	wait_until 60 ended "$SINK"
+	[ "$(awk '{ print $3 }' "$rows" | sort -n | uniq | wc -l)" -eq 200 ]
+	[ "$(awk '$4 != 0 { print $3 }' "$rows")" = 5 ]
+	[ "$(grep -c 'hung: no progress' relay.log)" -eq 3 ]
+	wait_until 20 ended "$RELAY"
+	wait "$RELAY"
+}
+
 @test "a frame that takes its time, within the watchdog's, silences nobody" {
 	ear relay
 	WATCHDOG=2000000 start RELAY told relay "$stages" relay --in "$in" --out "connect:$out" --work 300ms

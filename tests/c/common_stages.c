@@ -24,7 +24,7 @@
 
 #define SEQ_MOST 1000000
 
-static int64_t count = 100, bytes = 300, pace, work, kill_at = -1, hold, window;
+static int64_t count = 100, bytes = 300, pace, work, kill_at = -1, hold, window, workers;
 static const char *recipe = "", *kill_when = "working";
 
 static void rest(int64_t ms)
@@ -146,6 +146,7 @@ int main(int argc, char **argv)
 		{ "kill-at", 0, OPTION_INT, "SEQ", &kill_at, "die of this frame", 0, SEQ_MOST },
 		{ "kill-when", 0, OPTION_TEXT, "WORD", &kill_when,
 		  "taken, working, abort, hang, sent, stored", 0, 0 },
+		{ "workers", 'j', OPTION_INT, "N", &workers, "processes", 1, 64 },
 		{ "window", 0, OPTION_INT, "N", &window, "frames it takes at once", 0, 64 },
 		{ "hold", 0, OPTION_TIME, "TIME", &hold, "before each row", 0, 10000 },
 		{ "recipe", 0, OPTION_TEXT, "RECIPE", &recipe, "what it wants", 0, 0 },
@@ -161,6 +162,7 @@ int main(int argc, char **argv)
 		.operands_least = is_sink,
 		.operands_most = is_sink,
 	};
+	struct err e;
 	struct wants wants = { .dtype = DTYPE_NONE };
 
 	if (!is_source && !is_sink && strcmp(mode, "relay") != 0) {
@@ -173,6 +175,8 @@ int main(int argc, char **argv)
 	snprintf(wants.recipe, sizeof wants.recipe, "%s", recipe);
 	if (!is_source)
 		stage_want(s, &wants);
+	if (!is_source && stage_fork_workers(s, (int)workers, &e) < 0)
+		return e.code;
 	int code = is_source ? source(s) : is_sink ? sink(s) : relay(s);
 	return stage_close(&s, code);
 }
