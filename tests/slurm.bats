@@ -14,7 +14,7 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 	net=andon$$
 	ip netns add $net.head 2>why || skip "no network namespaces: $(cat why)"
-	db=$BATS_TEST_TMPDIR/out.db
+	db=$BATS_TEST_TMPDIR/out.db keys=''
 	export SLURM_CONF=$BATS_TEST_TMPDIR/slurm.conf
 	network
 	cluster
@@ -113,7 +113,9 @@ feed() {
 
 # The head on the head's node, and one with that stream: head_sh WORKERS CAPTURE-ARGUMENT…, fed_head WORKERS
 head_sh() {
-	HEAD=10.77.0.1 at head "$TOP/pipelines/slurm/head.sh" "$model" "$db" "$@" 2>head.log
+	local insecure=1
+	[ -z "$keys" ] || insecure=''
+	HEAD=10.77.0.1 KEYS=$keys INSECURE=$insecure at head "$TOP/pipelines/slurm/head.sh" "$model" "$db" "$@" 2>head.log
 }
 fed_head() { feed | head_sh "$1" - --name cam; }
 
@@ -149,7 +151,9 @@ complete() {
 	cmp got want
 }
 
-@test "workers of an array: one killed, one out of time, one behind a broken cable; all come again, no row is lost" {
+@test "workers of an array: one killed, one out of time, one behind a broken cable, over encrypted links; all come again, no row is lost" {
+	keygen --name 10.77.0.1 keys 2>/dev/null
+	keys=$BATS_TEST_TMPDIR/keys
 	start HEAD_PID fed_head 3
 	submitted() { array=$(grep -oP 'array \K[0-9]+' head.log); }
 	wait_until 30 submitted
@@ -194,6 +198,9 @@ complete() {
 	grep -q 'no-such-folder' head.log
 	SBATCH=--partition=nowhere run ! head_sh 2 "$parts"
 	grep -q 'invalid partition' head.log
+	# Neither keys nor the word that there shall be none.
+	HEAD=10.77.0.1 run ! at head "$TOP/pipelines/slurm/head.sh" "$model" "$db" 2 "$parts"
+	[[ $output == *insecure* ]]
 	[ -z "$(ip netns pids "$net.head" | xargs -r -n 1 ps -o comm= -p | grep -xE 'capture|preprocess|sink')" ]
 }
 

@@ -15,11 +15,12 @@
 #   WORK_PORT=5601 RESULT_PORT=5602
 #   SBATCH='--partition=line --mem=2G'      more for sbatch; worker.sbatch beside this file holds the rest
 #   SINK='--good ok:0.8'                    more for sink
-# What runs here is neither encrypted nor authenticated: a network of the cluster's own.
+#   KEYS=/shared/keys     a folder that all of them can read, made once by: andon keygen --name HEAD /shared/keys
+#   INSECURE=1            instead: nothing is encrypted, and whoever is in this network can read and write along
 set -euo pipefail
 
 if [ $# -lt 4 ]; then
-	sed -n '2,19s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,20s/^# \{0,1\}//p' "$0" >&2
 	exit 64
 fi
 model=$(realpath "$1") out=$2 workers=$3
@@ -31,12 +32,16 @@ export WORK_PORT=${WORK_PORT:-5601} RESULT_PORT=${RESULT_PORT:-5602}
 head=${HEAD:-$(hostname)}
 read -ra sbatch_more <<<"${SBATCH:-}"
 read -ra sink_more <<<"${SINK:-}"
+secure=()
+[ -z "${KEYS:-}" ] || secure=(--keys "$(realpath "$KEYS")")
+[ -z "${INSECURE:-}" ] || secure+=(--insecure)
 
 # Exit code of the first of these that failed.
 take_in() {
 	trap : INT TERM # the stages hear it themselves
 	set +e
-	capture --orphan-timeout 0 "$@" | preprocess --orphan-timeout 0 --out "bind:tcp://$head:$WORK_PORT"
+	capture --orphan-timeout 0 "$@" | 
+		preprocess --orphan-timeout 0 --out "bind:tcp://$head:$WORK_PORT" "${secure[@]}"
 	local codes=("${PIPESTATUS[@]}")
 	[ "${codes[0]}" -eq 0 ] && return "${codes[1]}"
 	return "${codes[0]}"
@@ -47,7 +52,7 @@ take_in() {
 set -m
 take_in "$@" &
 source=$!
-sink --orphan-timeout 0 --in "bind:tcp://$head:$RESULT_PORT" "${sink_more[@]}" "$out" &
+sink --orphan-timeout 0 --in "bind:tcp://$head:$RESULT_PORT" "${secure[@]}" "${sink_more[@]}" "$out" &
 sink=$!
 
 array='' watch=''
@@ -86,7 +91,7 @@ asked=0
 trap 'asked=$((asked + 1)); kill -TERM -- "-$source" 2>/dev/null || true' INT TERM
 trap 'leave $?' EXIT
 
-array=$(sbatch --parsable --array="1-$workers" "${sbatch_more[@]}" "$slurm/worker.sbatch" "$model" "$head")
+array=$(sbatch --parsable --array="1-$workers" "${sbatch_more[@]}" "$slurm/worker.sbatch" "$model" "$head" "${secure[@]}")
 array=${array%%;*} # JOB;CLUSTER where there are several
 echo "head.sh: array $array of $workers workers" >&2
 watch_array &
