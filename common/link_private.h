@@ -93,6 +93,7 @@ void link_on_signals(struct link *l, int64_t now);
 /* --- link_report.c: tell the service manager what is new; when it wants to be called at the latest */
 void link_report(struct link *l, int64_t now);
 int64_t link_report_next(const struct link *l);
+void link_report_reload(bool begins);
 void link_report_end(struct link *l);
 
 /* When SIGTERM's time to drain is over (INT64_MAX: never), and giving up then. */

@@ -67,6 +67,14 @@ static void status(struct link *l, int64_t now)
 	notify_say(text);
 }
 
+void link_report_reload(bool begins)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono_ns() / 1000);
+	notify_say(begins ? text : "READY=1");
+}
+
 void link_report_end(struct link *l)
 {
 	if (!l->report.stopping)

@@ -102,6 +102,7 @@ static void read_again(struct link *l, int64_t now)
 {
 	struct err e;
 
+	link_report_reload(true);
 	if (l->setup.curve) {
 		if (curve_reload(l->setup.curve, &e) < 0)
 			log_error("%s: the list of keys stays as it was", e.text);
@@ -112,6 +113,7 @@ static void read_again(struct link *l, int64_t now)
 	l->box->hung_up = true;
 	mailbox_wake_stage(l->box);
 	pthread_mutex_unlock(&l->box->lock);
+	link_report_reload(false);
 }
 
 void link_on_signals(struct link *l, int64_t now)

@@ -47,6 +47,17 @@ ended() { ! kill -0 "$1" 2>/dev/null; }
 	[ "$(grep -c STOPPING relay.heard)" -eq 1 ]
 }
 
+@test "SIGHUP, where there is something to read again: it is reloading, and ready again" {
+	keygen --name here keys 2>/dev/null
+	ear relay
+	start RELAY told relay "$stages" relay --in "$in" --out "bind:tcp://127.0.0.1:*" --keys keys
+	wait_until 20 heard relay READY=1
+	kill -HUP "$RELAY"
+	wait_until 20 heard relay READY=1 2
+	heard relay 'RELOADING=1 MONOTONIC_USEC=[0-9]*$'
+	kill -0 "$RELAY"
+}
+
 @test "a stream that ends says so too, to a socket of the abstract kind as well" {
 	start EAR "$PYTHON" "$TOP/tests/notify.py" "@andon-$$" all.heard
 	wait_until 20 test -e all.heard
