@@ -92,7 +92,7 @@ ended() { ! kill -0 "$1" 2>/dev/null; }
 @test "of workers one that hangs over a frame is replaced; at the third time the frame is given up, and the rest goes on" {
 	ear relay
 	WATCHDOG=600000 start RELAY told relay "$stages" relay -j 2 --in "$in" --out "connect:$out" --kill-at 5 \
-		--kill-when hang 2>relay.log
+		--kill-when hang --orphan-timeout 3s 2>relay.log
 	start SINK "$stages" sink --in "bind:$out" "$rows"
 	start SOURCE "$stages" source --out "$in" -n 200
 	wait_until 60 ended "$SINK"
