@@ -118,8 +118,11 @@ static void tell_gone(struct link *l, int64_t now)
 	for (int i = 0; l->gone_count > 0 && i < l->ports; i++)
 		drain_port(l, &l->port[i], now);
 	while (l->gone_count > 0) {
-		int peer = l->gone[--l->gone_count];
-		link_core_gone(l->core, peer, now);
+		int peer = l->gone[--l->gone_count].peer;
+		if (l->gone[l->gone_count].no_memory)
+			link_core_lost(l->core, peer, now);
+		else
+			link_core_gone(l->core, peer, now);
 	}
 }
 

@@ -13,8 +13,10 @@ static void connect_line(struct link *l)
 	struct address *a = malloc(sizeof *a);
 	struct err e;
 
-	if (!a)
+	if (!a) {
+		link_act_broken(l, EX_TEMPFAIL, "no memory for an address");
 		return;
+	}
 	l->line[l->line_used] = '\0';
 	if (l->line_too_long || strlen(l->line) != l->line_used) {
 		log_error("a line on stdin is no address");
@@ -23,7 +25,11 @@ static void connect_line(struct link *l)
 	} else if (address_parse(a, l->line, false, &e) < 0 || a->bind) {
 		log_error("on stdin: %s", a->bind ? "bind: belongs to --in" : e.text);
 	} else if (link_port_open(l, a, true, true, &e) < 0) {
-		log_error("on stdin: %s", e.text);
+		/* An address that is good and cannot be had: whoever is there would wait for ever. */
+		if (e.code == EX_TEMPFAIL || e.code == EX_OSERR)
+			link_act_broken(l, e.code, e.text);
+		else
+			log_error("on stdin: %s", e.text);
 	} else {
 		return;
 	}

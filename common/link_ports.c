@@ -96,13 +96,20 @@ static struct port *port_of_peer(struct link *l, int peer, struct route **route)
 
 /* --- actions of the core ------------------------------------------------------------------------ */
 
-static void note_gone(struct link *l, int peer)
+static void note_gone(struct link *l, int peer, bool no_memory)
 {
-	for (int i = 0; i < l->gone_count; i++)
-		if (l->gone[i] == peer)
-			return;
-	if (l->gone_count < (int)(sizeof l->gone / sizeof l->gone[0]))
-		l->gone[l->gone_count++] = peer;
+	int i = 0;
+
+	while (i < l->gone_count && l->gone[i].peer != peer)
+		i++;
+	if (i == (int)(sizeof l->gone / sizeof l->gone[0]))
+		return;
+	if (i == l->gone_count) {
+		l->gone_count++;
+		l->gone[i].no_memory = true;
+	}
+	l->gone[i].peer = peer;
+	l->gone[i].no_memory &= no_memory;
 }
 
 void link_act_send(void *context, int peer, const struct message *m)
@@ -122,12 +129,8 @@ void link_act_send(void *context, int peer, const struct message *m)
 	}
 	struct buffer *payload =
 	    m->kind == MESSAGE_FRAME && m->has_payload ? m->frame->payload : NULL;
-	if ((route &&
-	     zmq_send(p->socket, route->id, route->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) ||
-	    zmq_send(p->socket, header, (size_t)n, (payload ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) <
-		0 ||
-	    (payload && payload_send(p->socket, payload) < 0))
-		note_gone(l, peer);
+	if (parts_send(p->socket, route, header, (size_t)n, payload) < 0)
+		note_gone(l, peer, errno == ENOMEM);
 	else if (m->kind == MESSAGE_FRAME)
 		(void)failpoint("sent");
 }
@@ -144,7 +147,7 @@ void link_act_reset(void *context, int peer)
 	socket_close(p);
 	p->open_at = 0;
 	if (socket_open(l, p, &e) < 0)
-		log_error("%s", e.text);
+		link_act_broken(l, e.code, e.text);
 }
 
 void link_act_forget(void *context, int peer)

@@ -54,7 +54,12 @@ struct link {
 	int64_t drain_at, quit_at; /* when SIGTERM's patience ends, and ours; 0: not asked */
 	int signals_seen, hangups_seen;
 	int64_t broken_at; /* when it was first seen that the link is broken; 0: it is not */
-	int gone[256];     /* peers that could not be written to, to be told to the core */
+	/* Peers that could not be written to, to be told to the core: for want of memory, or because
+	 * they are gone. */
+	struct {
+		int peer;
+		bool no_memory;
+	} gone[256];
 	int gone_count;
 	struct {
 		bool ready, stopping;       /* that was said */

@@ -152,19 +152,47 @@ static void release_buffer(void *data, void *hint)
 	buffer_unref(&b);
 }
 
-/* The payload goes out as it lies in memory; ZeroMQ holds a reference until it has been written. */
-int payload_send(void *socket, struct buffer *b)
+static int part_copy(zmq_msg_t *part, const void *bytes, size_t size)
 {
-	zmq_msg_t part;
-
-	if (zmq_msg_init_data(&part, b->data, b->size, release_buffer, buffer_ref(b)) < 0) {
-		release_buffer(NULL, b);
+	if (zmq_msg_init_size(part, size) < 0)
 		return -1;
-	}
-	if (zmq_msg_send(&part, socket, ZMQ_DONTWAIT) >= 0)
+	memcpy(zmq_msg_data(part), bytes, size);
+	return 0;
+}
+
+/* The payload goes out as it lies in memory; ZeroMQ holds a reference until it has been written. */
+static int part_share(zmq_msg_t *part, struct buffer *b)
+{
+	if (zmq_msg_init_data(part, b->data, b->size, release_buffer, buffer_ref(b)) == 0)
 		return 0;
-	zmq_msg_close(&part);
+	release_buffer(NULL, b);
 	return -1;
+}
+
+/* A ROUTER that has got an id and nothing after it would take the next message for its rest: parts
+ * for which there is no memory are found out before the first is sent. */
+int parts_send(void *socket, const struct route *to, const void *header, size_t size,
+	       struct buffer *payload)
+{
+	zmq_msg_t part[3];
+	int made = 0, sent = 0;
+
+	if (to && part_copy(&part[made++], to->id, to->size) < 0)
+		made = -1;
+	else if (part_copy(&part[made++], header, size) < 0 ||
+		 (payload && part_share(&part[made++], payload) < 0))
+		made = -made;
+	int whole = made > 0 ? made : 0, why = ENOMEM;
+	for (; sent < whole; sent++)
+		if (zmq_msg_send(&part[sent], socket,
+				 (sent + 1 < whole ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0) {
+			why = errno;
+			break;
+		}
+	for (int i = sent; i < (made > 0 ? made : -made - 1); i++)
+		zmq_msg_close(&part[i]);
+	errno = why;
+	return whole > 0 && sent == whole ? 0 : -1;
 }
 
 static void close_message(void *hint)

@@ -28,8 +28,10 @@ bool parts_receive(void *socket, struct parts *in); /* false: none there */
 /* A payload part as a buffer; takes *part. NULL: no memory. */
 struct buffer *payload_wrap(zmq_msg_t *part);
 
-/* Send b as the last part, as it lies in memory. */
-int payload_send(void *socket, struct buffer *b);
+/* Send a message, all of it or nothing: to whom (a ROUTER's; or NULL), its header, its payload (or
+ * NULL) as it lies in memory. 0, or -1 and errno; ENOMEM says nothing about who is there. */
+int parts_send(void *socket, const struct route *to, const void *header, size_t size,
+	       struct buffer *payload);
 
 /* --- link_ports.c: the peer who sent a message to a bound address, a new one if need be; -1: too
  * many, or not let in. */
