@@ -129,7 +129,7 @@ failed:
 struct hash_job {
 	int fd;
 	size_t size;
-	bool done;
+	bool done, starved;
 	char hex[HASH_HEX];
 };
 
@@ -149,7 +149,8 @@ static void *hash_main(void *argument)
 		hash_add(h, piece, (size_t)got);
 		at += (size_t)got;
 	}
-	j->done = at == j->size;
+	j->starved = !h || !piece;
+	j->done = at == j->size && !j->starved;
 	if (h)
 		hash_end(&h, j->hex);
 	free(piece);
@@ -178,7 +179,10 @@ struct model *model_open(const char *path, const struct model_options *o, struct
 	close(job.fd);
 	if (m && !job.done) {
 		model_free(&m);
-		err_code(e, EX_NOINPUT, "cannot read '%s'", path);
+		if (job.starved)
+			err_code(e, EX_OSERR, "memory is short");
+		else
+			err_code(e, EX_NOINPUT, "cannot read '%s'", path);
 	}
 	if (m)
 		memcpy(m->sha256, job.hex, sizeof m->sha256);

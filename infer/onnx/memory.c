@@ -30,8 +30,8 @@ struct reader_memory {
 	struct large *large;
 	size_t used, room; /* of the first of blocks */
 	size_t left;
-	bool full;
-	void *file; /* pages that can be read again; NULL: there are none */
+	bool full, starved; /* at its limit; the system has no more */
+	void *file;         /* pages that can be read again; NULL: there are none */
 	size_t file_bytes, copied;
 };
 
@@ -50,8 +50,10 @@ static void *take_large(struct reader_memory *m, size_t bytes)
 	void *piece = aligned_alloc(TENSOR_ALIGN, lines(bytes) + TENSOR_ALIGN);
 	struct large *l;
 
-	if (!piece)
+	if (!piece) {
+		m->starved = true;
 		return NULL;
+	}
 	l = behind(piece, bytes);
 	*l = (struct large){ NULL, m->large, piece };
 	if (l->next)
@@ -90,8 +92,10 @@ static void *take(void *context, size_t bytes)
 		return m->blocks->bytes + m->used - whole;
 	}
 	b = malloc(sizeof *b + BLOCK_BYTES);
-	if (!b)
+	if (!b) {
+		m->starved = true;
 		return NULL;
+	}
 	b->next = m->blocks;
 	m->blocks = b;
 	m->used = whole;
@@ -167,4 +171,9 @@ ProtobufCAllocator *reader_memory_allocator(struct reader_memory *m)
 bool reader_memory_full(const struct reader_memory *m)
 {
 	return m->full;
+}
+
+bool reader_memory_starved(const struct reader_memory *m)
+{
+	return m->starved;
 }

@@ -21,7 +21,8 @@ void reader_memory_drop(struct reader_memory *m, void *piece, size_t bytes);
 bool reader_memory_give(struct reader_memory *m, void *piece, size_t bytes);
 /* What is unpacked is a mapped file: its pages may go once they have been copied. */
 void reader_memory_file(struct reader_memory *m, void *file, size_t bytes);
-bool reader_memory_full(const struct reader_memory *m);
+bool reader_memory_full(const struct reader_memory *m);    /* its limit was reached */
+bool reader_memory_starved(const struct reader_memory *m); /* the system had no more */
 
 /* tensor.c: values and shape of a TensorProto; what names it in words. */
 int read_tensor(struct graph *g, struct tensor *t, const Onnx__TensorProto *p, struct err *e);

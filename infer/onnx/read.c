@@ -217,6 +217,8 @@ static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *d, struct read
 	message = protobuf_c_message_unpack(d, reader_memory_allocator(m), size, bytes);
 	if (!message && reader_memory_full(m))
 		err_set(e, "not supported: more parts than a file of %zu bytes explains", size);
+	else if (!message && reader_memory_starved(m))
+		err_code(e, EX_OSERR, "memory is short");
 	else if (!message)
 		err_set(e, "invalid: no ONNX model");
 	return message;
