@@ -29,7 +29,7 @@ static int reserve(struct file_bytes *file, size_t size, struct err *e)
 		return 0;
 	more = malloc(size);
 	if (!more)
-		return err_code(e, EX_TEMPFAIL, "no memory for a file of %zu bytes", size);
+		return err_memory(e, size, "a file");
 	free(file->data);
 	file->data = more;
 	file->capacity = size;

@@ -24,8 +24,7 @@ int split_room(struct split *s, uint8_t **to, size_t *size, struct err *e)
 		size_t capacity = s->capacity ? 2 * s->capacity : 4 * ROOM_LEAST;
 		uint8_t *more = realloc(s->data, capacity);
 		if (!more)
-			return err_code(e, EX_TEMPFAIL, "no memory for a picture of %zu bytes",
-					capacity);
+			return err_memory(e, capacity, "a picture");
 		s->data = more;
 		s->capacity = capacity;
 	}

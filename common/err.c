@@ -2,9 +2,10 @@
 #include "common/err.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#define LARGE_BYTES ((size_t)64 << 20)
 
 /* Length of the well-formed UTF-8 sequence at s, or 0 (Unicode 15, table 3-7). */
 static size_t utf8_length(const unsigned char *s)
@@ -81,6 +82,17 @@ int err_code(struct err *e, int code, const char *format, ...)
 	fill(e, code, format, args);
 	va_end(args);
 	return -1;
+}
+
+int err_memory(struct err *e, size_t bytes, const char *something)
+{
+	return err_code(e, bytes < LARGE_BYTES ? EX_TEMPFAIL : EX_DATAERR,
+			"no memory for %zu bytes of %s", bytes, something);
+}
+
+bool err_is_of_system(const struct err *e)
+{
+	return e->code == EX_TEMPFAIL || e->code == EX_OSERR;
 }
 
 int err_at(struct err *e, const char *format, ...)

@@ -2,6 +2,7 @@
 #ifndef COMMON_ERR_H
 #define COMMON_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sysexits.h>
 
@@ -17,6 +18,13 @@ struct err {
 int err_set(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int err_code(struct err *e, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* There is no memory for these bytes of something: the system's trouble, EX_TEMPFAIL; from 64 MiB on
+ * the fault of what asks for so much, EX_DATAERR. */
+int err_memory(struct err *e, size_t bytes, const char *something);
+
+/* Is the system in trouble (EX_TEMPFAIL, EX_OSERR), rather than the data at fault? */
+bool err_is_of_system(const struct err *e);
 
 /* Put "where: " before the text that is already there; keeps the code; returns -1. */
 int err_at(struct err *e, const char *format, ...) __attribute__((format(printf, 2, 3)));

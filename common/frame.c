@@ -84,7 +84,7 @@ int frame_shape(struct frame *f, enum frame_kind kind, enum dtype dtype, int ran
 		return -1;
 	f->payload = buffer_new(bytes);
 	if (!f->payload)
-		return err_code(e, EX_TEMPFAIL, "no memory for %zu bytes of pixels", bytes);
+		return err_memory(e, bytes, "pixels");
 	return 0;
 }
 

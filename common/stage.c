@@ -166,6 +166,11 @@ int stage_send(struct stage *s, struct frame **f)
 
 int stage_fail(struct stage *s, struct frame **f, const struct err *why)
 {
+	/* No row says of a part what is only this machine's trouble at the moment. */
+	if (err_is_of_system(why)) {
+		frame_free(f);
+		return broken(s, why);
+	}
 	frame_fail(*f, why);
 	return stage_send(s, f);
 }

@@ -76,7 +76,8 @@ int stage_poll(struct stage *s, struct frame **f, int64_t timeout_ms);
 /* Give a frame back. The frame is consumed, *f becomes NULL. 0, or -1 broken (said already).
  * stage_send: pass it on; waits while downstream has no room. A source makes its frames with
  * frame_new and sends them: source, run and seq must be set. stage_fail: pass it on as an error row
- * with this reason. stage_done: (a stage that does not push) its row is durable: acknowledge. */
+ * with this reason; if the reason is the system's (err_is_of_system), the stage is broken instead,
+ * and the frame, which nobody acknowledged, is judged when it runs again. stage_done: (a stage that does not push) its row is durable: acknowledge. */
 int stage_send(struct stage *s, struct frame **f);
 int stage_fail(struct stage *s, struct frame **f, const struct err *why);
 int stage_done(struct stage *s, struct frame **f);

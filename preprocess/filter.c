@@ -91,7 +91,7 @@ static int reserve(struct filter *f, int pixels, int stride, struct err *e)
 	f->weight = calloc(weights, sizeof *f->weight);
 	f->fixed = calloc(weights, sizeof *f->fixed);
 	if (!f->start || !f->count || !f->weight || !f->fixed)
-		return err_code(e, EX_TEMPFAIL, "no memory for %zu weights", weights);
+		return err_memory(e, weights * sizeof *f->weight, "weights");
 	return 0;
 }
 

@@ -76,7 +76,7 @@ static int reserve_rows(struct resampler *r, struct err *e)
 		r->memory_size = 0;
 		r->memory = calloc(1, size);
 		if (!r->memory)
-			return err_code(e, EX_TEMPFAIL, "no memory for %zu bytes of rows", size);
+			return err_memory(e, size, "rows");
 		r->memory_size = size;
 	}
 	for (int i = 0; i < KERNEL_ROWS; i++)

@@ -38,7 +38,11 @@ static void on_error(j_common_ptr jpeg)
 	char text[JMSG_LENGTH_MAX];
 
 	say(jpeg, text);
-	err_set(r->why, "%s", text);
+	if (jpeg->err->msg_code == JERR_OUT_OF_MEMORY)
+		err_memory(r->why, (size_t)r->jpeg.image_width * r->jpeg.image_height * 3,
+			   "a JPEG");
+	else
+		err_set(r->why, "%s", text);
 	longjmp(r->out, 1);
 }
 

@@ -44,7 +44,7 @@ static void on_error(png_structp png, png_const_charp text)
 {
 	struct reader *r = png_get_error_ptr(png);
 
-	err_set(r->why, "%s", text);
+	err_code(r->why, strcmp(text, "Out of memory") == 0 ? EX_TEMPFAIL : EX_DATAERR, "%s", text);
 	png_longjmp(png, 1);
 }
 
@@ -107,7 +107,7 @@ static int read_picture(png_structp png, png_infop info, struct reader *r, struc
 	return 0;
 }
 
-int png_record(struct frame *f, const uint8_t *bytes, size_t size, struct err *e)
+static int record(struct frame *f, const uint8_t *bytes, size_t size, struct err *e)
 {
 	struct err ignored;
 	struct buffer *store = buffer_new(sizeof(struct reader));
@@ -131,6 +131,20 @@ int png_record(struct frame *f, const uint8_t *bytes, size_t size, struct err *e
 	buffer_unref(&store);
 	if (result < 0)
 		buffer_unref(&f->payload);
+	return result;
+}
+
+/* zlib's "insufficient memory" is also what libpng says of a chunk that unpacks to more than it is
+ * allowed: what is said twice is the picture's fault. */
+int png_record(struct frame *f, const uint8_t *bytes, size_t size, struct err *e)
+{
+	struct err why;
+	int result = record(f, bytes, size, &why);
+
+	if (result < 0 && !err_is_of_system(&why) && strstr(why.text, "memory"))
+		result = record(f, bytes, size, &why);
+	if (result < 0)
+		err_code(e, why.code, "%s", why.text);
 	return result;
 }
 
