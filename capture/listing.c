@@ -172,17 +172,17 @@ void listing_sort(struct listing *l)
 	l->count = kept + 1;
 }
 
-/* The real path of the folder that the path names a file of; the caller frees it. */
+/* The real path of the folder that the path names a file of; the caller frees it. As it stands where
+ * it cannot be followed; NULL when memory is short: never another name by accident, it is in the key. */
 static char *real_folder(const char *path, size_t length)
 {
 	char *folder = length > 0 ? strndup(path, length) : strdup(path[0] == '/' ? "/" : ".");
 	char *real = folder ? realpath(folder, NULL) : NULL;
 
-	if (real) {
-		free(folder);
-		return real;
-	}
-	return folder;
+	if (folder && !real && errno != ENOMEM)
+		return folder;
+	free(folder);
+	return real;
 }
 
 int listing_id(const struct listing *l, uint64_t *id, struct err *e)
@@ -200,12 +200,16 @@ int listing_id(const struct listing *l, uint64_t *id, struct err *e)
 		if (!last || length != last_length || strncmp(last, item->path, length) != 0) {
 			free(folder);
 			folder = real_folder(item->path, length);
+			if (!folder) {
+				hash_end(&h, hex);
+				return no_memory(e);
+			}
 			last = item->path;
 			last_length = length;
 		}
 		int64_t numbers[] = { (int64_t)htobe64((uint64_t)item->size),
 				      (int64_t)htobe64((uint64_t)item->mtime_ns) };
-		hash_add(h, folder ? folder : "", folder ? strlen(folder) + 1 : 1);
+		hash_add(h, folder, strlen(folder) + 1);
 		hash_add(h, name, strlen(name) + 1);
 		hash_add(h, numbers, sizeof numbers);
 	}
