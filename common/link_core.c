@@ -274,7 +274,8 @@ void link_core_cut(struct link_core *c, int peer, int64_t now)
 	transport_broke(c, peer, false, now);
 }
 
-/* Frames that nobody has begun, and how long the oldest that was begun is being worked on. */
+/* Frames that nobody has begun, and how long the oldest that was begun is being worked on. To wait for
+ * room downstream is not to work, and neither is to be stopped. */
 static void look_at_held(const struct link_core *c, struct message_state *state)
 {
 	int64_t since = INT64_MAX;
@@ -284,11 +285,14 @@ static void look_at_held(const struct link_core *c, struct message_state *state)
 		if (d->taken_at && d->taken_at < since)
 			since = d->taken_at;
 	}
+	if (c->config.pushes && !link_core_room(c, 1))
+		return;
+	since = since < c->hindered_at ? c->hindered_at : since;
 	if (since < c->now)
 		state->busy_ms = (uint64_t)((c->now - since) / MS);
 }
 
-void core_state(const struct link_core *c, struct message_state *state)
+static void state_of(const struct link_core *c, struct message_state *state)
 {
 	const char *word = c->closing                                  ? "draining"
 			   : c->held || c->unacked || c->pending.count ? "busy"
@@ -315,6 +319,17 @@ void core_state(const struct link_core *c, struct message_state *state)
 	state->malformed = n.malformed;
 }
 
+void core_say_state(struct link_core *c, int peer, enum message_kind kind)
+{
+	struct message m = { .kind = kind };
+
+	state_of(c, &m.as.state);
+	/* The end of a line may wait for its disk: its neighbours are not to take that for hanging. */
+	if (!c->config.pushes && c->peer[peer]->phase != PEER_OBSERVER)
+		m.as.state.busy_ms = 0;
+	core_say(c, peer, &m);
+}
+
 /* An upstream that has lost its own may never come to an end: see endpoint_over. */
 static void note_state(const struct link_core *c, struct peer *p, const struct message *m)
 {
@@ -329,7 +344,6 @@ static void on_session_message(struct link_core *c, int peer, struct message *m)
 {
 	struct peer *p = c->peer[peer];
 	bool up = peer_upstream(c, p);
-	struct message answer = { .kind = MESSAGE_PONG };
 
 	p->heard = c->now;
 	switch (m->kind) {
@@ -363,9 +377,8 @@ static void on_session_message(struct link_core *c, int peer, struct message *m)
 			note_state(c, p, m);
 		else
 			send_state(c, p, m->as.state.busy_ms);
-		core_state(c, &answer.as.state);
 		if (m->kind == MESSAGE_PING)
-			core_say(c, peer, &answer);
+			core_say_state(c, peer, MESSAGE_PONG);
 		return;
 	case MESSAGE_BYE:
 		session_on_bye(c, peer, m);

@@ -27,6 +27,7 @@ struct delivery {
 	uint64_t run, seq;
 	bool taken;       /* the stage has it, or has had it */
 	bool released;    /* its room was granted again */
+	bool stranded;    /* its session was over before that: see stranded_count */
 	int64_t taken_at; /* since when the stage works on it; 0: it does not (any more) */
 };
 
@@ -112,6 +113,7 @@ struct link_core {
 	const struct link_core_actions *do_;
 	void *context;
 	int64_t now, woke_at;
+	int64_t hindered_at; /* until when the stage could not have gone on, for all we know */
 	uint64_t session_counter;
 
 	struct peer **peer; /* by number; slots are reused */
@@ -121,8 +123,9 @@ struct link_core {
 
 	struct delivery *held; /* all that is owed upstream */
 	int held_count;
-	int working_count; /* of these, those that the stage works on */
-	int stale_count;   /* upper bound of those whose session is over */
+	int working_count;  /* of these, those that the stage works on */
+	int stale_count;    /* upper bound of those whose session is over */
+	int stranded_count; /* those that take room which no session has granted */
 	int window;
 	int64_t ended_at;               /* when an upstream ended last; 0: none has */
 	int last_total;                 /* where the last look-up ended */
@@ -167,7 +170,7 @@ void core_break(struct link_core *c, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void core_bye(struct link_core *c, int peer, enum message_code code, const char *text);
 int64_t core_beat(const struct link_core *c);
-void core_state(const struct link_core *c, struct message_state *state); /* for PING, PONG */
+void core_say_state(struct link_core *c, int peer, enum message_kind kind); /* PING, PONG */
 bool peer_connects(const struct link_core *c, const struct peer *p);
 
 /* --- link_time.c */

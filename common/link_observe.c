@@ -44,13 +44,11 @@ void observe_hello(struct link_core *c, int peer, const struct message *m)
 void observe_message(struct link_core *c, int peer, const struct message *m)
 {
 	struct peer *p = c->peer[peer];
-	struct message pong = { .kind = MESSAGE_PONG };
 
 	p->heard = c->now;
 	switch (m->kind) {
 	case MESSAGE_PING:
-		core_state(c, &pong.as.state);
-		core_say(c, peer, &pong);
+		core_say_state(c, peer, MESSAGE_PONG);
 		return;
 	case MESSAGE_CREDIT:
 		/* Its word that it has read what came. It is not believed further than that. */

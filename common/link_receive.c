@@ -24,8 +24,13 @@ void receive_up(struct link_core *c, int peer)
 
 void receive_session_over(struct link_core *c, int peer)
 {
-	for (const struct delivery *d = c->held; d; d = d->next)
-		c->stale_count += d->peer == peer && d->session == c->peer[peer]->session;
+	for (struct delivery *d = c->held; d; d = d->next) {
+		if (d->peer != peer || d->session != c->peer[peer]->session)
+			continue;
+		c->stale_count++;
+		d->stranded = !d->released;
+		c->stranded_count += d->stranded;
+	}
 }
 
 /* --- acknowledgements --------------------------------------------------------------------------- */
@@ -68,6 +73,8 @@ void receive_release(struct link_core *c, struct delivery *d)
 
 	if (!d->released && p)
 		p->released++;
+	c->stranded_count -= d->stranded;
+	d->stranded = false;
 	d->released = true;
 }
 
@@ -93,15 +100,20 @@ void receive_ack(struct link_core *c, struct delivery *d)
 }
 
 /* Credit goes out before half of what is granted has been used up, but not for each frame: with a
- * wide window that would be a message per frame. */
+ * wide window that would be a message per frame. What is left in the queue of sessions that are over
+ * still takes room: else each new session would add a window to it. */
 static void flush_credit(struct link_core *c, int peer)
 {
 	struct peer *p = c->peer[peer];
-	struct message m = { .kind = MESSAGE_CREDIT, .upto = p->released + (uint64_t)c->window };
+	int window = c->window - c->stranded_count;
+	struct message m = { .kind = MESSAGE_CREDIT };
 
-	if (p->leaving || c->leaving || m.upto <= p->granted)
+	if (p->leaving || c->leaving || window <= 0)
 		return;
-	if (p->granted && m.upto - p->granted < (uint64_t)(c->window + 3) / 4)
+	m.upto = p->released + (uint64_t)window;
+	if (m.upto <= p->granted)
+		return;
+	if (p->granted && m.upto - p->granted < (uint64_t)(window + 3) / 4)
 		return;
 	p->granted = m.upto;
 	core_say(c, peer, &m);
@@ -145,6 +157,8 @@ static bool adopt(struct link_core *c, int peer, const struct message *m)
 		d->session = p->session;
 		d->link_seq = m->link_seq;
 		p->released += d->released;
+		c->stranded_count -= d->stranded;
+		d->stranded = false;
 		c->stale_count--;
 		if (d->taken_at)
 			say_work(c, d);

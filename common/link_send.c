@@ -369,7 +369,8 @@ static void hang(struct link_core *c, struct peer *p, uint64_t busy_ms)
 		  p->hello.stage, p->hello.worker, (unsigned long long)busy_ms);
 	p->hung = true;
 	c->counts.hung++;
-	blame_begun(c, p);
+	if (p->working)
+		blame_begun(c, p);
 	for (struct parcel *x = p->sent.first; x; x = x->next)
 		x->blamed = 0; /* it did not only seem so */
 	while (p->sent.last)
@@ -378,9 +379,7 @@ static void hang(struct link_core *c, struct peer *p, uint64_t busy_ms)
 
 void send_state(struct link_core *c, struct peer *p, uint64_t busy_ms)
 {
-	/* One that never says what it begins is the end of a line, which may wait for its disk. */
-	bool over =
-	    p->working && c->config.work_ns > 0 && busy_ms >= (uint64_t)c->config.work_ns / 1000000;
+	bool over = c->config.work_ns > 0 && busy_ms >= (uint64_t)c->config.work_ns / 1000000;
 
 	if (over && !p->hung)
 		hang(c, p, busy_ms);

@@ -175,7 +175,8 @@ void session_on_hello(struct link_core *c, int peer, const struct message *m)
 		session_reject(c, peer, 0, code, text);
 		return;
 	}
-	if (c->finished || (c->leaving && c->closing)) {
+	/* Who takes frames from us is still needed as long as we owe some. */
+	if (c->finished || (c->leaving && c->closing && (peer_upstream(c, p) || c->done_at))) {
 		session_reject(c, peer, 0, CODE_BUSY, "this stage is ending");
 		return;
 	}

@@ -24,12 +24,14 @@ void core_wake(struct link_core *c, int64_t now)
 	int64_t gap = now - c->now;
 
 	if (gap > 2 * core_beat(c) && link_core_next(c) < now - 2 * core_beat(c)) {
-		c->woke_at = now;
+		c->woke_at = c->hindered_at = now;
 		for (int i = 0; i < c->peer_count; i++) {
 			c->peer[i]->heard += gap;
 			c->peer[i]->hello_at += gap;
 		}
 	}
+	if (gap > 0 && c->config.pushes && !link_core_room(c, 1))
+		c->hindered_at = now;
 	if (gap > 0)
 		c->now = now;
 }
@@ -60,7 +62,6 @@ static int64_t peer_due(const struct link_core *c, const struct peer *p)
 static void peer_tick(struct link_core *c, int peer)
 {
 	struct peer *p = c->peer[peer];
-	struct message ping = { .kind = MESSAGE_PING };
 
 	switch (p->phase) {
 	case PEER_UP:
@@ -70,8 +71,7 @@ static void peer_tick(struct link_core *c, int peer)
 			c->counts.dead++;
 			session_drop(c, peer);
 		} else if (c->now - p->said >= core_beat(c)) {
-			core_state(c, &ping.as.state);
-			core_say(c, peer, &ping);
+			core_say_state(c, peer, MESSAGE_PING);
 		}
 		return;
 	case PEER_OBSERVER:
@@ -118,15 +118,12 @@ int64_t link_core_next(const struct link_core *c)
 
 void link_core_probe(struct link_core *c, int endpoint, int64_t now)
 {
-	struct message ping = { .kind = MESSAGE_PING };
 
 	core_wake(c, now);
 	for (int i = 0; i < c->peer_count; i++)
 		if (c->peer[i]->endpoint == endpoint &&
-		    (peer_live(c->peer[i]) || c->peer[i]->phase == PEER_OBSERVER)) {
-			core_state(c, &ping.as.state);
-			core_say(c, i, &ping);
-		}
+		    (peer_live(c->peer[i]) || c->peer[i]->phase == PEER_OBSERVER))
+			core_say_state(c, i, MESSAGE_PING);
 }
 
 void link_core_flush(struct link_core *c, int64_t now)
