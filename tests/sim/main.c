@@ -1,7 +1,8 @@
 /* link_sim: many small worlds, each from its seed. See world.h.
  *
  *   link_sim --seeds N [--from S]    run N of them, print the ones that break an invariant
- *   link_sim --seed S [-v [-v]]      run one and tell what happens */
+ *   link_sim --seed S [-v [-v]]      run one and tell what happens
+ *   link_sim --only MISFORTUNE …     with no other kind of it (fault.c) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,10 @@ static void link_up(struct world *w)
 		n->number = i;
 		n->role = i == 0 ? SOURCE : i < first_sink ? MIDDLE : SINK;
 		n->work_ns = (int64_t)draw(w, 5 * MS) + MS / 10;
-		if (chance(w, 100))
+		if (fault_given(w, FAULT_SLOW, 100)) {
 			n->work_ns *= 10;
+			fault_happened(w, FAULT_SLOW);
+		}
 		n->down_binds = i < first_worker || (i < first_sink && w->style != SINKS_BIND);
 		n->up_binds = i >= first_sink && w->style == SINKS_BIND;
 		if (i > 0 && i < first_worker)
@@ -38,99 +41,80 @@ static void link_up(struct world *w)
 		}
 }
 
+/* Which frames are worth a thought. */
+static void draw_frames(struct world *w)
+{
+	w->frames = chance(w, 30) ? 0 : 1 + (int)draw(w, 40);
+	w->first_drop = w->last_drop = w->poison[0] = w->poison[1] = w->bad = -1;
+	if (w->frames > 10 && fault_given(w, FAULT_DROP, 200)) {
+		w->first_drop = 2 + (int)draw(w, 4);
+		w->last_drop = w->first_drop + (int)draw(w, 4);
+		fault_happened(w, FAULT_DROP);
+	}
+	bool one = fault_given(w, FAULT_POISON, 100), two = fault_given(w, FAULT_TWO_POISONS, 50);
+	if (w->frames > 1 && (one || two)) {
+		w->poison[0] = (int)draw(w, (uint64_t)w->frames);
+		if (two) /* within one window */
+			w->poison[1] = (w->poison[0] + 1 + (int)draw(w, 3)) % w->frames;
+		if (w->poison[1] == w->poison[0])
+			w->poison[1] = -1;
+		fault_happened(w, two ? FAULT_TWO_POISONS : FAULT_POISON);
+	}
+	if (w->frames && fault_given(w, FAULT_BAD, 200)) {
+		w->bad = (int)draw(w, (uint64_t)w->frames);
+		fault_happened(w, FAULT_BAD);
+	}
+	for (int i = 0; i < 2; i++)
+		if (w->poison[i] >= w->first_drop && w->poison[i] <= w->last_drop)
+			w->poison[i] = -1;
+	if (w->bad >= w->first_drop && w->bad <= w->last_drop)
+		w->bad = -1;
+}
+
+static void draw_faults(struct world *w)
+{
+	w->p_duplicate = fault_given(w, FAULT_DUPLICATE, 200) ? 50 : 0;
+	w->p_reorder = fault_given(w, FAULT_REORDER, 100) ? 10 : 0;
+	w->p_silent = fault_given(w, FAULT_SILENT, 300) ? 300 : 0;
+	w->p_memory = fault_given(w, FAULT_MEMORY, 100) ? 5 : 0;
+	w->delay_ns = 2 * MS;
+	if (fault_given(w, FAULT_DELAY, 200)) {
+		w->delay_ns = 50 * MS;
+		fault_happened(w, FAULT_DELAY);
+	}
+	w->faults_until = SECOND;
+	bool strikes = w->only < 0 ? chance(w, 700) : true;
+	if (!strikes)
+		return;
+	w->faults_until += (int64_t)draw(w, 4 * SECOND);
+	schedule(w, SECOND + (int64_t)draw(w, 300 * MS), EV_FAULT, 0, -1, 0, 0);
+}
+
 static void set_up(struct world *w)
 {
 	w->workers = 1 + (int)draw(w, 4);
 	w->style = (enum style)draw(w, 3);
-	w->sinks = w->style != PIPE && chance(w, 200) ? 2 : 1;
+	w->sinks = 1;
+	if (w->style != PIPE && fault_given(w, FAULT_TWO_SINKS, 200)) {
+		w->sinks = 2;
+		fault_happened(w, FAULT_TWO_SINKS);
+	}
 	w->nodes = 1 + (int)draw(w, 2) + w->workers + w->sinks;
-	w->frames = chance(w, 30) ? 0 : 1 + (int)draw(w, 40);
-	w->first_drop = w->last_drop = w->poison = w->bad = -1;
-	if (w->frames > 10 && chance(w, 200)) {
-		w->first_drop = 2 + (int)draw(w, 4);
-		w->last_drop = w->first_drop + (int)draw(w, 4);
-	}
-	if (w->frames && chance(w, 100))
-		w->poison = (int)draw(w, (uint64_t)w->frames);
-	if (w->frames && chance(w, 200))
-		w->bad = (int)draw(w, (uint64_t)w->frames);
-	if (w->poison >= w->first_drop && w->poison <= w->last_drop)
-		w->poison = -1;
-	if (w->bad >= w->first_drop && w->bad <= w->last_drop)
-		w->bad = -1;
-	w->p_duplicate = chance(w, 200) ? 50 : 0;
-	w->p_reorder = chance(w, 100) ? 10 : 0;
-	w->p_silent = chance(w, 300) ? 300 : 0;
-	w->delay_ns = chance(w, 200) ? 50 * MS : 2 * MS;
+	draw_frames(w);
+	draw_faults(w);
 	link_up(w);
-	w->faults_until = SECOND;
-	if (chance(w, 700)) {
-		w->faults_until += (int64_t)draw(w, 4 * SECOND);
-		schedule(w, SECOND + (int64_t)draw(w, 300 * MS), EV_FAULT, 0, -1, 0, 0);
-	}
 	/* In any order, but who comes when all is over has missed it: the source is not the first. */
 	int64_t last = SECOND;
 	for (int i = w->nodes - 1; i >= 0; i--) {
-		int64_t at = SECOND + (int64_t)draw(w, chance(w, 100) ? SECOND : 20 * MS);
+		bool late = fault_given(w, FAULT_LATE, 100);
+		int64_t at = SECOND + (int64_t)draw(w, late ? SECOND : 20 * MS);
+		if (late)
+			fault_happened(w, FAULT_LATE);
 		if (i == 0 && at < last - 5 * MS)
 			at = last - 5 * MS;
 		last = at > last ? at : last;
 		schedule(w, at, EV_RESTART, i, -1, 0, 0);
 	}
-}
-
-/* --- misfortune --------------------------------------------------------------------------------- */
-
-static bool may_die(const struct world *w, const struct node *n)
-{
-	int first_worker = w->nodes - w->workers - w->sinks;
-
-	if (w->style != PIPE)
-		return true;
-	/* In the pipe form only workers are replaced. */
-	return n->role == MIDDLE && n->number >= first_worker;
-}
-
-static void cut_one(struct world *w)
-{
-	struct conn *c = w->conns ? &w->conn[draw(w, (uint64_t)w->conns)] : NULL;
-
-	if (!c || !c->open[0] || !c->open[1])
-		return;
-	w->cuts++;
-	if (chance(w, 500) || w->style == PIPE) {
-		c->held_until = w->now + (int64_t)draw(w, SECOND);
-		say(w, "nothing passes between %d and %d until %.3f", c->node[0], c->node[1],
-		    (double)c->held_until / 1e6);
-		return;
-	}
-	say(w, "the connection of %d and %d breaks", c->node[0], c->node[1]);
-	for (int side = 0; side < 2; side++)
-		schedule(w, w->now + (int64_t)draw(w, 20 * MS), EV_GONE, c->node[side],
-			 c->life[side], (int)(c - w->conn), side);
-}
-
-static void misfortune(struct world *w)
-{
-	struct node *n = &w->node[draw(w, (uint64_t)w->nodes)];
-	int kind = (int)draw(w, 10);
-
-	if (kind < 5 && n->alive && may_die(w, n)) {
-		node_kill(w, n, "fault");
-	} else if (kind < 7 && n->alive) {
-		n->paused_until = w->now + (int64_t)draw(w, SECOND);
-		w->pauses++;
-		say(w, "%d.%d is stopped until %.3f", n->number, n->life,
-		    (double)n->paused_until / 1e6);
-	} else if (kind < 9) {
-		cut_one(w);
-	} else {
-		w->disk_full_until = w->now + (int64_t)draw(w, SECOND);
-		say(w, "disk full until %.3f", (double)w->disk_full_until / 1e6);
-	}
-	int64_t next = w->now + 1 + (int64_t)draw(w, chance(w, 300) ? 20 * MS : 500 * MS);
-	if (next < w->faults_until)
-		schedule(w, next, EV_FAULT, 0, -1, 0, 0);
 }
 
 /* --- the run ------------------------------------------------------------------------------------ */
@@ -195,12 +179,15 @@ static void on_event(struct world *w, const struct event *e)
 		if (n->alive || n->exited)
 			return;
 		n->idle_exit_ok = too_late(w, n);
-		w->restarts++;
+		if (n->life > 0)
+			fault_happened(w, FAULT_RESTART);
 		node_start(w, n);
 		return;
 	case EV_FAULT:
-		misfortune(w);
+		fault_strike(w);
 		return;
+	case EV_WAKE:
+		break;
 	case EV_NO_MORE:
 		link_core_no_more(n->core, w->now);
 		break;
@@ -239,21 +226,68 @@ static bool all_out(const struct world *w)
 	return true;
 }
 
+static bool is_poison(const struct world *w, int frame)
+{
+	return frame == w->poison[0] || frame == w->poison[1];
+}
+
+static void check_frame(struct world *w, int i)
+{
+	bool dropped = i >= w->first_drop && i <= w->last_drop;
+
+	if (!dropped && !w->row[i])
+		fail(w, "I1: frame %d has no row", i);
+	else if (dropped && w->row[i])
+		fail(w, "I1: frame %d was dropped and has a row", i);
+	else if (!dropped && i != w->bad && w->statuses[i] == FRAME_ERROR)
+		fail(w, "I9: frame %d failed for no reason", i);
+	else if (is_poison(w, i) && i != w->bad && w->statuses[i] != FRAME_DEAD)
+		fail(w, "poison frame %d is not a tombstone", i);
+	else if (!is_poison(w, i) && w->statuses[i] == FRAME_DEAD && w->kills + w->hung < 3)
+		fail(w, "frame %d is a tombstone after %d deaths", i, w->kills);
+}
+
+/* Did nothing of these happen, so that no connection ended but by death, and each death was told? */
+static bool all_told(const struct world *w)
+{
+	static const enum fault hide[] = { FAULT_PAUSE,   FAULT_BREAK,   FAULT_PARTITION,
+					   FAULT_ONE_WAY, FAULT_REORDER, FAULT_DELAY };
+
+	for (size_t i = 0; i < sizeof hide / sizeof hide[0]; i++)
+		if (w->happened[hide[i]])
+			return false;
+	return !w->p_silent && !w->p_memory;
+}
+
+/* Who is charged with what: never with more than happened; and if nothing but poison has killed, each
+ * poisonous frame has killed three workers, and no neighbour was charged with it. */
+static void check_charges(struct world *w)
+{
+	int sum = 0, of_poison = 0;
+
+	if (!all_told(w))
+		return;
+	for (int i = 0; i < w->frames; i++) {
+		sum += w->tries[i];
+		of_poison += is_poison(w, i) ? w->tries[i] : 0;
+	}
+	if (sum > w->kills + w->hung)
+		fail(w, "%d tries are charged, but %d workers died and %d hung", sum, w->kills,
+		     w->hung);
+	if (w->kills != w->poisoned[0] + w->poisoned[1] || w->hung || w->happened[FAULT_LEAVE])
+		return;
+	for (int k = 0; k < 2; k++)
+		if (w->poison[k] >= 0 && w->poison[k] != w->bad && w->poisoned[k] != 3)
+			fail(w, "poison frame %d killed %d workers", w->poison[k], w->poisoned[k]);
+	if (sum != of_poison)
+		fail(w, "%d tries are charged to neighbours", sum - of_poison);
+}
+
 static void check_end(struct world *w)
 {
-	for (int i = 0; i < w->frames; i++) {
-		bool dropped = i >= w->first_drop && i <= w->last_drop;
-		if (!dropped && !w->row[i])
-			fail(w, "I1: frame %d has no row", i);
-		else if (dropped && w->row[i])
-			fail(w, "I1: frame %d was dropped and has a row", i);
-		else if (!dropped && i != w->poison && i != w->bad && w->statuses[i] == FRAME_ERROR)
-			fail(w, "I9: frame %d failed for no reason", i);
-		else if (i == w->poison && i != w->bad && w->statuses[i] != FRAME_DEAD)
-			fail(w, "poison frame %d is not a tombstone", i);
-		else if (i != w->poison && w->statuses[i] == FRAME_DEAD && w->kills < 3)
-			fail(w, "frame %d is a tombstone after %d deaths", i, w->kills);
-	}
+	for (int i = 0; i < w->frames; i++)
+		check_frame(w, i);
+	check_charges(w);
 	if (w->first_drop >= 0 && !w->drop_stored)
 		fail(w, "I1: a drop was not stored");
 	/* A sink that was killed after it had confirmed the end need not see it again. */
@@ -278,6 +312,9 @@ static void run(struct world *w)
 			break;
 		}
 		struct node *n = &w->node[e.node];
+		if (n->alive && n->hung_for_ever && w->source_done &&
+		    w->now > w->source_done + 30 * SECOND)
+			node_kill(w, n, "operator"); /* it slept through the end, too */
 		if (e.life >= 0 && (!n->alive || n->life != e.life))
 			continue;
 		if (n->paused_until > w->now && n->alive && e.kind != EV_FAULT) {
@@ -291,10 +328,11 @@ static void run(struct world *w)
 }
 
 struct sums {
-	uint64_t kills, pauses, cuts, messages, steps, failed, frames;
+	uint64_t messages, steps, failed, frames;
+	uint64_t happened[FAULTS], worlds[FAULTS];
 };
 
-static void run_seed(uint64_t seed, int verbose, struct sums *sums)
+static void run_seed(uint64_t seed, int only, int verbose, struct sums *sums)
 {
 	static struct world w;
 	static struct conn conns[CONNS_MAX];
@@ -306,6 +344,7 @@ static void run_seed(uint64_t seed, int verbose, struct sums *sums)
 	w.heap_capacity = capacity;
 	w.conn = conns;
 	w.seed = seed;
+	w.only = only;
 	w.random = seed * 0x2545f4914f6cdd1du + 1;
 	w.whims = seed * 0x9e3779b97f4a7c15u + 1;
 	w.verbose = verbose;
@@ -313,43 +352,54 @@ static void run_seed(uint64_t seed, int verbose, struct sums *sums)
 	net_free(&w);
 	for (int i = 0; i < w.nodes; i++)
 		node_free(&w.node[i]);
-	sums->kills += (uint64_t)w.kills;
-	sums->pauses += (uint64_t)w.pauses;
-	sums->cuts += (uint64_t)w.cuts;
+	for (int f = 0; f < FAULTS; f++) {
+		sums->happened[f] += w.happened[f];
+		sums->worlds[f] += w.happened[f] > 0;
+	}
 	sums->messages += w.messages;
 	sums->steps += w.steps;
 	sums->frames += (uint64_t)w.frames;
 	sums->failed += w.failed;
 }
 
+static void print_table(const struct sums *sums)
+{
+	printf("%-14s %12s %12s\n", "misfortune", "times", "schedules");
+	for (int f = 0; f < FAULTS; f++)
+		printf("%-14s %12llu %12llu\n", fault_name((enum fault)f),
+		       (unsigned long long)sums->happened[f], (unsigned long long)sums->worlds[f]);
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t seeds = 1000, from = 1;
-	int verbose = 0;
+	uint64_t seeds = 1000, from = 1, ran = 0;
+	int verbose = 0, only = -1;
 	struct sums sums = { 0 };
 
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc)
+		bool more = i + 1 < argc;
+		if (strcmp(argv[i], "--seeds") == 0 && more)
 			seeds = strtoull(argv[++i], NULL, 10);
-		else if (strcmp(argv[i], "--from") == 0 && i + 1 < argc)
+		else if (strcmp(argv[i], "--from") == 0 && more)
 			from = strtoull(argv[++i], NULL, 10);
-		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+		else if (strcmp(argv[i], "--seed") == 0 && more)
 			from = strtoull(argv[++i], NULL, 10), seeds = 1;
 		else if (strcmp(argv[i], "-v") == 0)
 			verbose++;
+		else if (strcmp(argv[i], "--only") == 0 && more && fault_of(argv[i + 1]) >= 0)
+			only = fault_of(argv[++i]);
 		else {
-			fprintf(stderr, "link_sim [--seeds N] [--from S] | --seed S [-v [-v]]\n");
+			fprintf(stderr, "link_sim [--only MISFORTUNE] [--seeds N] [--from S] | "
+					"--seed S [-v [-v]]\n");
 			return 64;
 		}
 	}
-	uint64_t ran = 0;
 	for (; ran < seeds && sums.failed < 20; ran++)
-		run_seed(from + ran, verbose, &sums);
-	printf("%llu schedules: %llu frames, %llu messages, %llu kills, %llu pauses, %llu cuts: "
-	       "%llu broke an invariant\n",
+		run_seed(from + ran, only, verbose, &sums);
+	print_table(&sums);
+	printf("%llu schedules: %llu frames, %llu messages, %llu steps: %llu broke an invariant\n",
 	       (unsigned long long)ran, (unsigned long long)sums.frames,
-	       (unsigned long long)sums.messages, (unsigned long long)sums.kills,
-	       (unsigned long long)sums.pauses, (unsigned long long)sums.cuts,
+	       (unsigned long long)sums.messages, (unsigned long long)sums.steps,
 	       (unsigned long long)sums.failed);
 	return sums.failed > 0;
 }

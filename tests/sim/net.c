@@ -36,13 +36,14 @@ static void put(struct world *w, int number, int side, const struct message *m)
 	struct letter *x = copy(m), *last = c->last[side];
 	int64_t at = w->now + (int64_t)draw(w, (uint64_t)w->delay_ns) + 1;
 
-	if (at < c->held_until)
-		at = c->held_until;
+	if (at < c->held_until[side])
+		at = c->held_until[side];
 	if (at < c->ready[side])
 		at = c->ready[side];
 	c->ready[side] = at;
 	if (last && chance(w, w->p_reorder)) {
 		/* Overtakes the one before: swap what the two letters say. */
+		fault_happened(w, FAULT_REORDER);
 		struct message swapped = last->m;
 		last->m = x->m;
 		x->m = swapped;
@@ -67,8 +68,10 @@ void net_send(struct world *w, struct node *n, int peer, const struct message *m
 	if (!c->open[side] || c->life[side] != n->life || !c->open[1 - side])
 		return;
 	put(w, number, 1 - side, m);
-	if (chance(w, w->p_duplicate))
+	if (chance(w, w->p_duplicate)) {
+		fault_happened(w, FAULT_DUPLICATE);
 		put(w, number, 1 - side, m);
+	}
 }
 
 void net_connect(struct world *w, struct node *n, int peer)
@@ -135,15 +138,20 @@ static int count(const struct letter *x)
 }
 
 /* One side is gone: what it had sent arrives up to some point, then the other hears of it, perhaps. */
-static void broken(struct world *w, int number, int side)
+static void broken(struct world *w, int number, int side, bool all_said)
 {
 	struct conn *c = &w->conn[number];
 	int other = 1 - side;
 
 	c->open[side] = false;
 	drop_letters(c, side, 0);
-	drop_letters(c, other, (int)draw(w, (uint64_t)count(c->first[other]) + 1));
-	if (c->open[other] && !chance(w, w->p_silent))
+	if (!all_said)
+		drop_letters(c, other, (int)draw(w, (uint64_t)count(c->first[other]) + 1));
+	if (!c->open[other])
+		return;
+	if (chance(w, w->p_silent))
+		fault_happened(w, FAULT_SILENT);
+	else
 		schedule(w, c->ready[other] + (int64_t)draw(w, (uint64_t)w->delay_ns) + 1, EV_GONE,
 			 c->node[other], c->life[other], number, other);
 }
@@ -154,18 +162,18 @@ void net_close(struct world *w, struct node *n, int peer)
 
 	n->conn_of[peer] = -1;
 	if (number >= 0 && w->conn[number].node[0] == n->number && w->conn[number].open[0])
-		broken(w, number, 0);
+		broken(w, number, 0, false);
 	else if (number >= 0 && w->conn[number].node[1] == n->number)
 		w->conn[number].peer[1] = -1; /* the routing id may come again */
 }
 
-void net_died(struct world *w, struct node *n)
+void net_died(struct world *w, struct node *n, bool all_said)
 {
 	for (int i = 0; i < w->conns; i++)
 		for (int side = 0; side < 2; side++)
 			if (w->conn[i].node[side] == n->number &&
 			    w->conn[i].life[side] == n->life && w->conn[i].open[side])
-				broken(w, i, side);
+				broken(w, i, side, all_said);
 }
 
 /* The first letter on its way to this side arrives. */
@@ -186,8 +194,12 @@ void net_message(struct world *w, int number, int side)
 			if (c->peer[1] >= 0)
 				n->conn_of[c->peer[1]] = number;
 		}
-		if (c->peer[side] >= 0)
+		if (c->peer[side] >= 0 && w->now < w->faults_until && chance(w, w->p_memory)) {
+			fault_happened(w, FAULT_MEMORY);
+			link_core_lost(n->core, c->peer[side], w->now);
+		} else if (c->peer[side] >= 0) {
 			link_core_message(n->core, c->peer[side], &x->m, w->now);
+		}
 		node_after(w, n);
 	}
 	frame_free(&x->m.frame);

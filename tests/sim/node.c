@@ -9,6 +9,7 @@
 #define RETAIN 16
 #define PAYLOAD 100
 #define RETAIN_BYTES (10 * PAYLOAD)
+#define WORK_TIMEOUT (300 * MS)
 
 struct context {
 	struct world *world;
@@ -189,6 +190,7 @@ void node_start(struct world *w, struct node *n)
 		.retain_bytes = RETAIN_BYTES,
 		.retain_frames = RETAIN,
 		.max_tries = 3,
+		.work_ns = WORK_TIMEOUT,
 		.orphan_ns = 120 * SECOND,
 		.grace_ns = 5 * SECOND,
 	};
@@ -211,6 +213,10 @@ void node_start(struct world *w, struct node *n)
 	n->bound = -1;
 	n->inbox_count = n->held_count = n->emitted = n->code = 0;
 	n->working = n->committed = n->ended = n->closing = n->finished = false;
+	n->leaving = n->hung_for_ever = false;
+	n->starved_until = n->hung_until = 0;
+	n->up_peers_most = 0;
+	n->hung_seen = 0;
 	memset(n->conn_of, -1, sizeof n->conn_of);
 	say(w, "%d.%d starts", n->number, n->life);
 	if (n->up_binds)
@@ -242,9 +248,9 @@ void node_free(struct node *n)
 	link_core_free(&n->core);
 }
 
-static void out_of_the_world(struct world *w, struct node *n)
+static void out_of_the_world(struct world *w, struct node *n, bool all_said)
 {
-	net_died(w, n);
+	net_died(w, n, all_said);
 	node_free(n);
 	n->alive = false;
 	n->life++;
@@ -274,7 +280,9 @@ void node_kill(struct world *w, struct node *n, const char *why)
 	w->kills++;
 	w->sink_deaths += n->role == SINK;
 	n->deaths++;
-	out_of_the_world(w, n);
+	w->hung_for_ever = w->hung_for_ever && !n->hung_for_ever;
+	/* What crashes lets its link say its last word (common/stage_open.c). */
+	out_of_the_world(w, n, strcmp(why, "poison") == 0);
 	if (w->style == PIPE && w->workers_over) {
 		/* Its parent does not replace it when the stream is over. */
 		n->exited = true;
@@ -288,12 +296,18 @@ void node_kill(struct world *w, struct node *n, const char *why)
 static void leave(struct world *w, struct node *n, int code)
 {
 	say(w, "%d.%d exits %d", n->number, n->life, code);
-	n->exited = true;
+	/* Who was asked to leave while the stream went on is started again. */
+	bool again = n->leaving && !w->source_done;
+	n->exited = !again;
 	n->code = code;
 	if (n->role == SOURCE)
 		w->source_done = w->now;
-	if (n->role == MIDDLE && n->number >= w->nodes - w->workers - w->sinks && code == 0)
+	if (n->role == MIDDLE && n->number >= w->nodes - w->workers - w->sinks && code == 0 &&
+	    !again)
 		w->workers_over = true;
+	if (again)
+		schedule(w, w->now + 20 * MS + (int64_t)draw(w, 300 * MS), EV_RESTART, n->number,
+			 -1, 0, 0);
 	/* What was sent last still leaves (linger). */
 	for (int i = 0; i < w->conns; i++)
 		for (int side = 0; side < 2; side++) {
@@ -313,6 +327,8 @@ static void leave(struct world *w, struct node *n, int code)
 	 * of whose workers were killed in that moment. */
 	bool slept = w->style == PIPE && w->source_done && code == EX_TEMPFAIL &&
 		     (n->role == MIDDLE || !w->workers_over);
+	/* And a worker that the stream has ended without, because its work does not end. */
+	slept = slept || ((n->hung_until || n->starved_until) && w->hung && code == EX_TEMPFAIL);
 	if (code != 0 && !n->idle_exit_ok && !slept)
 		fail(w, "I7: node %d (role %d) exits %d", n->number, n->role, code);
 }
@@ -332,6 +348,8 @@ static struct frame *make(const struct world *w, int seq)
 		f->status = FRAME_ERROR;
 	else
 		f->payload = buffer_new(PAYLOAD);
+	if (f->payload)
+		memcpy(f->payload->data, &f->seq, sizeof f->seq);
 	return f;
 }
 
@@ -366,17 +384,70 @@ static struct frame *take(struct world *w, struct node *n)
 	return f;
 }
 
+/* Asked to stop while the stream goes on: what it has not begun goes back. */
+void node_leave(struct world *w, struct node *n)
+{
+	say(w, "%d.%d is asked to leave", n->number, n->life);
+	n->leaving = true;
+	while (n->inbox_count)
+		frame_free(&n->inbox[--n->inbox_count]);
+	link_core_leave(n->core, w->now);
+	node_after(w, n);
+}
+
+/* The result of a frame: whoever computes it, and however often, it is the same (I9). */
+static uint64_t result_of(uint64_t seq)
+{
+	return (seq + 1) * 0x9e3779b97f4a7c15u;
+}
+
+static void compute(struct frame *f)
+{
+	struct buffer *result = buffer_new(PAYLOAD);
+	uint64_t seq;
+
+	if (!result)
+		abort();
+	memcpy(&seq, f->payload->data, sizeof seq);
+	seq = result_of(seq);
+	memset(result->data, 0, PAYLOAD);
+	memcpy(result->data, &seq, sizeof seq);
+	buffer_unref(&f->payload);
+	f->payload = result;
+}
+
+static bool is_result(const struct frame *f)
+{
+	uint64_t value;
+
+	if (!f->payload)
+		return false;
+	memcpy(&value, f->payload->data, sizeof value);
+	return value == result_of(f->seq);
+}
+
 /* What it works on is finished, if there is room. */
 void node_stage(struct world *w, struct node *n)
 {
 	n->working = false;
 	if (n->role != MIDDLE || n->held_count == 0)
 		return;
-	if ((int)n->held[0]->seq == w->poison && n->held[0]->status == FRAME_OK &&
-	    n->number >= w->nodes - w->workers - w->sinks && n->number < w->nodes - w->sinks) {
-		node_kill(w, n, "poison");
+	if (n->hung_until > w->now) {
+		n->working = true;
+		if (!n->hung_for_ever)
+			schedule(w, n->hung_until, EV_STAGE, n->number, n->life, 0, 0);
 		return;
 	}
+	bool worker =
+	    n->number >= w->nodes - w->workers - w->sinks && n->number < w->nodes - w->sinks;
+	for (int k = 0; worker && k < 2; k++)
+		if ((int)n->held[0]->seq == w->poison[k] && n->held[0]->status == FRAME_OK) {
+			w->poisoned[k]++;
+			node_kill(w, n, "poison");
+			return;
+		}
+	if (worker && n->held[0]->status == FRAME_OK)
+		compute(n->held[0]);
 	n->committed = true; /* ready to be sent */
 }
 
@@ -415,6 +486,9 @@ void node_commit(struct world *w, struct node *n)
 			if (w->row[f->seq]++ == 0) {
 				w->rows++;
 				w->statuses[f->seq] = (int)f->status;
+				w->tries[f->seq] = f->try;
+				if (f->status == FRAME_OK && !is_result(f))
+					fail(w, "I9: frame %d has another result", (int)f->seq);
 			}
 		}
 		n->committed = true;
@@ -445,6 +519,8 @@ static void sink_step(struct world *w, struct node *n)
 
 static void stage_step(struct world *w, struct node *n)
 {
+	if (n->starved_until > w->now)
+		return;
 	if (n->role == SOURCE)
 		source_step(w, n);
 	else if (n->role == MIDDLE)
@@ -459,15 +535,24 @@ static void stage_step(struct world *w, struct node *n)
 	}
 }
 
-static void check_bounds(struct world *w, const struct node *n)
+static void check_bounds(struct world *w, struct node *n)
 {
+	int peers = n->up_peers_most;
 	struct link_core_counts c;
 
 	link_core_count(n->core, &c);
+	w->hung += (int)(c.hung - n->hung_seen);
+	n->hung_seen = c.hung;
+	n->up_peers_most = c.up_peers > peers ? c.up_peers : peers;
 	/* I5: what is kept; a re-sent backlog may exceed the source's own limit, never the line's. */
 	if (n->role == SOURCE &&
 	    (c.pending + c.unacked > RETAIN + 1 || c.retained_bytes > RETAIN_BYTES + PAYLOAD))
 		fail(w, "I5: %d frames, %zu bytes kept", c.pending + c.unacked, c.retained_bytes);
+	if (n->role == MIDDLE && c.retained_bytes > RETAIN_BYTES + PAYLOAD)
+		fail(w, "I5: node %d keeps %zu bytes", n->number, c.retained_bytes);
+	if (n->inbox_count > WINDOW * (n->up_peers_most + 1))
+		fail(w, "I5: %d frames wait for node %d, of %d peers", n->inbox_count, n->number,
+		     n->up_peers_most);
 }
 
 void node_after(struct world *w, struct node *n)

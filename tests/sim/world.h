@@ -33,7 +33,36 @@ enum event_kind {
 	EV_COMMIT,
 	EV_RESTART,
 	EV_FAULT,
-	EV_NO_MORE
+	EV_NO_MORE,
+	EV_WAKE
+};
+
+/* Kinds of misfortune: rows of fault.c. */
+enum fault {
+	FAULT_KILL,
+	FAULT_RESTART,
+	FAULT_PAUSE,
+	FAULT_BREAK,
+	FAULT_PARTITION,
+	FAULT_ONE_WAY,
+	FAULT_DISK_FULL,
+	FAULT_STARVE,
+	FAULT_HANG,
+	FAULT_LEAVE,
+	FAULT_STRANGER,
+	FAULT_DELAY,
+	FAULT_DUPLICATE,
+	FAULT_REORDER,
+	FAULT_SILENT,
+	FAULT_MEMORY,
+	FAULT_SLOW,
+	FAULT_POISON,
+	FAULT_TWO_POISONS,
+	FAULT_TWO_SINKS,
+	FAULT_BAD,
+	FAULT_DROP,
+	FAULT_LATE,
+	FAULTS
 };
 
 struct event {
@@ -56,7 +85,7 @@ struct conn {
 	bool open[2];                      /* the side still believes in it */
 	struct letter *first[2], *last[2]; /* on their way to this side */
 	int64_t ready[2];
-	int64_t held_until; /* a partition */
+	int64_t held_until[2]; /* a partition: nothing comes to this side */
 };
 
 /* Somebody who looks at a node, without any network in between: it has only to be harmless. */
@@ -72,7 +101,10 @@ struct node {
 	bool alive, exited;
 	int code;
 	struct link_core *core;
-	int64_t timer_at, paused_until;
+	int64_t timer_at, paused_until, starved_until, hung_until;
+	bool hung_for_ever, leaving;
+	int up_peers_most; /* at once */
+	uint64_t hung_seen;
 	int bound;             /* endpoint that others connect to, -1: none */
 	int target[PEERS_MAX]; /* connected peer -> node that binds, -1 */
 	int target_life[PEERS_MAX];
@@ -106,15 +138,19 @@ struct world {
 	int conns;
 
 	/* what is to be transported */
-	int frames, first_drop, last_drop, poison, bad;
+	int frames, first_drop, last_drop, poison[2], bad;
 	/* what misfortune there is, per thousand */
-	int p_duplicate, p_reorder, p_silent;
+	int only; /* the one kind there is, -1: all */
+	int p_duplicate, p_reorder, p_silent, p_memory;
+	bool hung_for_ever; /* somebody is */
 	int64_t delay_ns, faults_until, disk_full_until;
 	/* the store: first write wins */
 	int row[FRAMES_MAX]; /* times offered */
 	int rows, statuses[FRAMES_MAX];
 	bool acked[FRAMES_MAX], books_seen, drop_stored;
-	int sink_deaths, kills, pauses, cuts, restarts;
+	int tries[FRAMES_MAX], poisoned[2];
+	int sink_deaths, kills, hung;
+	uint64_t happened[FAULTS];
 	uint64_t messages, steps;
 	int64_t source_done;
 	bool workers_over;
@@ -129,11 +165,18 @@ bool next_event(struct world *w, struct event *e);
 void fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void say(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* fault.c */
+const char *fault_name(enum fault f);
+int fault_of(const char *name);                                    /* -1: there is none */
+bool fault_given(struct world *w, enum fault f, int per_thousand); /* to this world? */
+void fault_happened(struct world *w, enum fault f);
+void fault_strike(struct world *w); /* something happens, and the next is due */
+
 /* net.c */
 void net_send(struct world *w, struct node *n, int peer, const struct message *m);
 void net_connect(struct world *w, struct node *n, int peer);
-void net_close(struct world *w, struct node *n, int peer); /* we give it up */
-void net_died(struct world *w, struct node *n);
+void net_close(struct world *w, struct node *n, int peer);     /* we give it up */
+void net_died(struct world *w, struct node *n, bool all_said); /* all that it said arrives */
 void net_message(struct world *w, int conn, int side);
 void net_connected(struct world *w, int conn);
 void net_free(struct world *w);
@@ -149,6 +192,7 @@ void node_kill(struct world *w, struct node *n, const char *why);
 void node_after(struct world *w, struct node *n); /* after each event of its core */
 void node_stage(struct world *w, struct node *n);
 void node_commit(struct world *w, struct node *n);
+void node_leave(struct world *w, struct node *n); /* it is asked to */
 void node_free(struct node *n);
 
 #endif
