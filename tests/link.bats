@@ -305,10 +305,11 @@ poison() {
 	start_source -n 300 "${fast[@]}" --work-timeout 500ms
 	start_sink "${fast[@]}"
 	start_worker W1 "${fast[@]}" --kill-at 77 --kill-when hang
+	wait_until 20 have 77
 	start_worker W2 "${fast[@]}" --work 2ms
 	ends SOURCE 0
 	complete 300
-	[ "$(awk '$3 == 77 { print $7 }' "$rows")" -le 1 ]
+	[ "$(awk '$3 == 77 { print $7 }' "$rows")" -eq 1 ]
 	ends SINK 0
 	ends W1 75
 	ends W2 0
