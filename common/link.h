@@ -37,7 +37,9 @@ struct link *link_open(const struct link_setup *setup, struct mailbox *box, stru
 /* Close the sockets; the last messages have a second to leave. counts (may be NULL) is filled. */
 void link_close(struct link **l, struct link_core_counts *counts);
 
-/* From now on SIGHUP is not the end: keys are read again, and the stage is told (box->hung_up). */
+/* From now on SIGHUP is not the end, unless it says that the terminal is gone: keys are read again,
+ * and the stage is told (box->hung_up). link_open does it too. */
+bool link_on_terminal(void);
 void link_catch_hangups(void);
 
 #endif

@@ -1,10 +1,12 @@
 /* The first request to stop lets the stream come to its end, the second ends the process now. A
  * handler that rings the link's bell, rather than signalfd: it needs no signal mask, so threads that
- * the stage started earlier cannot get in its way. SIGHUP means to read again what may have changed,
- * if there is such a thing: keys, and what stage_on_hangup was told of. */
+ * the stage started earlier cannot get in its way. SIGHUP means to read again what may have changed:
+ * keys, and what stage_on_hangup was told of; or else nothing, so that a supervisor may send it to
+ * all. The hang-up of a terminal is a request to stop. */
 #include "common/link_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@
 
 /* Written by the handler in whatever thread it runs, read by ours: lock-free atomics. */
 static atomic_int signal_count, signal_last, signal_bell = -1, hangup_count;
-static atomic_bool hangup_ignored;
+static atomic_bool hangup_caught, hangup_ignored, had_terminal;
 
 /* A signal to a whole group may reach a worker twice, straight and through its parent. */
 #define SAME_REQUEST_NS 100000000
@@ -40,15 +42,25 @@ static void on_signal(int number)
 	errno = saved;
 }
 
-/* SIGHUP, where there is something to read again: from somebody, do so; from the kernel, the terminal
- * is gone (which nohup told us to ignore). */
+bool link_on_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* SIGHUP from the kernel: the terminal is gone (which nohup told us to ignore). From a shell that
+ * passes that on: it looks like anybody's, but the terminal that was there is there no more. From
+ * anybody else: read again what there is. */
 static void on_hangup(int number, siginfo_t *info, void *machine)
 {
 	uint64_t one = 1;
 	int saved = errno, bell = signal_bell;
 
 	(void)machine;
-	if (info->si_code > 0) {
+	if (info->si_code > 0 || (had_terminal && !link_on_terminal())) {
 		if (!hangup_ignored)
 			on_signal(number);
 		return;
@@ -65,7 +77,11 @@ void link_catch_hangups(void)
 	struct sigaction act = { .sa_sigaction = on_hangup, .sa_flags = SA_RESTART | SA_SIGINFO };
 	struct sigaction was;
 
+	if (hangup_caught)
+		return;
+	hangup_caught = true;
 	sigemptyset(&act.sa_mask);
+	had_terminal = link_on_terminal();
 	hangup_ignored = sigaction(SIGHUP, NULL, &was) == 0 && was.sa_handler == SIG_IGN;
 	sigaction(SIGHUP, &act, NULL);
 }
@@ -76,6 +92,7 @@ void link_signals_open(int bell)
 	struct sigaction was;
 
 	signal_bell = bell;
+	link_catch_hangups();
 	sigemptyset(&act.sa_mask);
 	for (size_t i = 0; i < 2; i++) {
 		int number = i ? SIGTERM : SIGINT;

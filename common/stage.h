@@ -118,9 +118,8 @@ void stage_on_buried(struct stage *s,
 /* --- for whoever reads a file again when it is asked to --------------------------------------- */
 
 /* Be told of each SIGHUP (in the calling thread, inside stage_poll, stage_send and stage_wait): time
- * to open files anew or to read them again. If nobody asks for this, and there are no --keys to read
- * again, SIGHUP ends the process as it does any other. Call it before stage_fork_workers and
- * stage_start. */
+ * to open files anew or to read them again. Call it before stage_fork_workers and stage_start. (The
+ * hang-up of a terminal is no such thing: it asks to stop.) */
 void stage_on_hangup(struct stage *s, void (*hangup)(void *context), void *context);
 
 /* --- for sinks -------------------------------------------------------------------------------- */

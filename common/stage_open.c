@@ -153,7 +153,8 @@ static int open_security(struct stage *s, struct err *e)
 
 	if (curve_options(s->keys, s->insecure, &s->curve, e) < 0)
 		return -1;
-	if (s->curve)
+	/* The terminal's ends whoever has not begun yet; without one it is a supervisor's. */
+	if (s->curve || !link_on_terminal())
 		link_catch_hangups();
 	for (int side = 0; side < 3; side++)
 		for (size_t i = 0; i < counts[side]; i++)
@@ -258,7 +259,7 @@ int stage_fork_workers(struct stage *s, int n, struct err *e)
 				    "%d workers cannot all bind '%s'; let them connect:", n,
 				    at[side][i].url);
 	int in_fd = s->spec->pulls && s->in.count == 0 ? s->in_fd : -1;
-	int number = workers_fork(n, &in_fd, s->keys || s->hangup);
+	int number = workers_fork(n, &in_fd);
 	if (in_fd >= 0)
 		s->in_fd = in_fd;
 	name_worker(s, number);

@@ -239,7 +239,7 @@ static int look_after(struct team *t, int *in_fd, int *number)
 	exit(verdict(t));
 }
 
-int workers_fork(int n, int *in_fd, bool hangs)
+int workers_fork(int n, int *in_fd)
 {
 	struct team t = { .count = n, .in_fd = *in_fd };
 	int number;
@@ -256,8 +256,7 @@ int workers_fork(int n, int *in_fd, bool hangs)
 	sigaddset(&t.mask, SIGCHLD);
 	sigaddset(&t.mask, SIGINT);
 	sigaddset(&t.mask, SIGTERM);
-	if (hangs)
-		sigaddset(&t.mask, SIGHUP);
+	sigaddset(&t.mask, SIGHUP);
 	sigprocmask(SIG_BLOCK, &t.mask, &t.old_mask);
 	t.signals = signalfd(-1, &t.mask, SFD_CLOEXEC);
 	if (t.signals < 0) {

@@ -55,7 +55,10 @@ static const struct stage_spec spec = {
 		    "judged gets the verdict error and a reason. Without rules the verdict is empty "
 		    "and the label stands for itself.\n\n"
 		    "At the end the books are checked: every part that a source emitted must be a "
-		    "row or a counted drop. On a terminal a line shows how far it is.",
+		    "row or a counted drop. On a terminal a line shows how far it is.\n\n"
+		    "SIGHUP opens JSON Lines and CSV outputs anew, for those who move them away "
+		    "(logrotate); the store stays open. What is in a file that was moved away is not "
+		    "written again by this process; the next one does not know it.",
 		.examples =
 		    "# store and look\n"
 		    "capture photos/ | preprocess | infer -m model.onnx | sink results.db\n"
@@ -196,6 +199,11 @@ static int run(struct stage *stage, struct outputs *outputs, struct rules *rules
 	return code;
 }
 
+static void reopen(void *outputs)
+{
+	outputs_reopen(outputs);
+}
+
 int main(int argc, char **argv)
 {
 	struct stage *stage = stage_open(&spec, argc, argv);
@@ -206,6 +214,8 @@ int main(int argc, char **argv)
 	int count = stage_operands(stage, &names), code;
 
 	signal(SIGPIPE, SIG_IGN); /* write says EPIPE instead */
+	if (!audit_path && !eval_path)
+		stage_on_hangup(stage, reopen, &outputs);
 	if (!audit_path && !eval_path && count == 0)
 		err_code(&why, EX_USAGE, "name at least one output, such as results.db or -");
 	else

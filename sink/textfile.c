@@ -26,6 +26,7 @@ struct textfile {
 	const struct line_format *format;
 	int fd;
 	bool stream;
+	bool reopen;         /* once what is pending is out */
 	bool empty;          /* the header is still to be written */
 	struct keys keys;    /* of all lines that are durable */
 	struct keys batch;   /* of those in pending */
@@ -172,6 +173,51 @@ int textfile_open(struct writer *w, const struct line_format *format, struct err
 	return 0;
 }
 
+static bool same_file(int fd, const char *path)
+{
+	struct stat is, named;
+
+	return fstat(fd, &is) == 0 && stat(path, &named) == 0 && is.st_dev == named.st_dev &&
+	       is.st_ino == named.st_ino;
+}
+
+/* Keys are kept: what is in the file that was moved away is not written again. If the new one cannot
+ * be opened, the old one takes the rows: it is there, wherever it may be called now. */
+static void reopen_now(struct writer *w)
+{
+	struct textfile *t = w->state, fresh = *t;
+	struct err e;
+
+	t->reopen = false;
+	if (same_file(t->fd, w->path))
+		return;
+	fresh.reopen = fresh.stream = false;
+	fresh.fd = -1;
+	fresh.empty = true;
+	int result = open_file(&fresh, w->path, &e);
+	t->keys = fresh.keys;
+	if (result < 0) {
+		log_error("%s; rows go on into the file that had this name before", e.text);
+		if (fresh.fd >= 0)
+			close(fresh.fd);
+		return;
+	}
+	close(t->fd);
+	*t = fresh;
+	log_info("%s: opened anew", w->path);
+}
+
+void textfile_reopen(struct writer *w)
+{
+	struct textfile *t = w->state;
+
+	if (t->fd == STDOUT_FILENO)
+		return;
+	t->reopen = true;
+	if (t->pending.used == 0)
+		reopen_now(w);
+}
+
 void textfile_close(struct writer *w)
 {
 	struct textfile *t = w->state;
@@ -291,6 +337,8 @@ int textfile_write(struct writer *w, struct row *rows, size_t count, struct err 
 	struct stat is;
 
 	if (t->pending.used == 0) {
+		if (t->reopen)
+			reopen_now(w);
 		if (format_batch(w, rows, count, e) < 0)
 			return -1;
 		if (t->pending.used == 0)

@@ -32,6 +32,7 @@ extern const struct line_format format_jsonl, format_csv;
 int textfile_open(struct writer *w, const struct line_format *format, struct err *e);
 int textfile_write(struct writer *w, struct row *rows, size_t count, struct err *e);
 int textfile_keys(struct writer *w, struct store_run *run, struct keys *keys, struct err *e);
+void textfile_reopen(struct writer *w);
 void textfile_close(struct writer *w);
 
 #endif

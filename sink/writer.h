@@ -45,6 +45,9 @@ struct writer_kind {
 	int (*note)(struct writer *w, const struct store_run *runs, size_t run_count,
 		    const struct store_drop *drops, size_t drop_count, struct err *e);
 
+	/* The file may have been moved away: go on in what has its name now. NULL: nothing to do. */
+	void (*reopen)(struct writer *w);
+
 	void (*close)(struct writer *w);
 };
 
@@ -72,6 +75,9 @@ int outputs_note(struct outputs *o, const struct store_run *runs, size_t run_cou
 
 /* What the first writer has of a run. */
 int outputs_keys(struct outputs *o, struct store_run *run, struct keys *keys, struct err *e);
+
+/* SIGHUP: text outputs are opened anew. */
+void outputs_reopen(struct outputs *o);
 
 uint64_t outputs_bytes(const struct outputs *o);
 

@@ -149,5 +149,6 @@ static int open_table(struct writer *w, struct err *e)
 }
 
 const struct writer_kind writer_csv = {
-	"csv", { ".csv" }, false, open_table, textfile_write, textfile_keys, NULL, textfile_close,
+	"csv",         { ".csv" }, false,           open_table,     textfile_write,
+	textfile_keys, NULL,       textfile_reopen, textfile_close,
 };

@@ -35,6 +35,9 @@ static void close_store(struct writer *w)
 }
 
 const struct writer_kind writer_db = {
-	"db",        { ".db", ".sqlite", ".sqlite3" }, true, open_store, write_rows, have, note,
+	"db",        { ".db", ".sqlite", ".sqlite3" },
+	true,        open_store,
+	write_rows,  have,
+	note,        NULL,
 	close_store,
 };

@@ -134,6 +134,6 @@ static int open_lines(struct writer *w, struct err *e)
 }
 
 const struct writer_kind writer_jsonl = {
-	"jsonl",        { ".jsonl", ".ndjson" }, false, open_lines,
-	textfile_write, textfile_keys,           NULL,  textfile_close,
+	"jsonl", { ".jsonl", ".ndjson" }, false,          open_lines, textfile_write, textfile_keys,
+	NULL,    textfile_reopen,         textfile_close,
 };

@@ -132,6 +132,13 @@ int outputs_keys(struct outputs *o, struct store_run *run, struct keys *keys, st
 	return o->writer[0].kind->keys(&o->writer[0], run, keys, e);
 }
 
+void outputs_reopen(struct outputs *o)
+{
+	for (size_t i = 0; i < o->count; i++)
+		if (o->writer[i].kind->reopen)
+			o->writer[i].kind->reopen(&o->writer[i]);
+}
+
 uint64_t outputs_bytes(const struct outputs *o)
 {
 	uint64_t bytes = 0;

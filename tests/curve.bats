@@ -182,12 +182,6 @@ tried_again() { [ "$(grep -c 'refuses this machine' sink.log)" -ge 1 ] && [ "$(g
 	complete 1500
 }
 
-@test "SIGHUP ends a stage without keys, as it does any program" {
-	start_source -n 5 --pace 1s
-	kill -HUP "$SOURCE"
-	ends SOURCE 129
-}
-
 @test "workers of -j read the list again too" {
 	need_data models/xsdd_plain
 	infer -m "$DATA/models/xsdd_plain/model.onnx" -j 2 --in "$at" --out "connect:tcp://127.0.0.1:1" --keys keys -v 2>infer.log &

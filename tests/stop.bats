@@ -99,3 +99,75 @@ complete() { cut -d' ' -f3 rows | sort -n | cmp - <(seq 0 $(($1 - 1))); }
 	ends SOURCE 143
 	kill -CONT "$SINK" "$RELAY"
 }
+
+@test "SIGHUP is for reading things again: a stage that has nothing to read goes on" {
+	start_source -n 100000 --pace 1ms
+	start_relay RELAY
+	start_sink
+	wait_until 20 have 50
+	kill -HUP "$SOURCE" "$RELAY" "$SINK"
+	local had
+	had=$(wc -l <rows)
+	wait_until 20 have $((had + 50))
+	kill -HUP "$SOURCE" "$RELAY" "$SINK"
+	kill -TERM "$SOURCE"
+	ends SOURCE 0
+	ends RELAY 0
+	ends SINK 0
+}
+
+@test "when the terminal is gone, a pipeline in it ends as if it had been asked to" {
+	# A terminal, a shell that is its session's leader with a pipeline in front and one behind, and then no terminal.
+	"$PYTHON" - "$stages" "$rows" <<-'END'
+		import os, pty, signal, sys, time
+		stages, rows = sys.argv[1:3]
+		line = "%s source -n 100000 --pace 1ms | %s relay | %s sink %s" % (stages, stages, stages, rows)
+		pid, terminal = pty.fork()
+		if pid == 0:
+		    os.execvp("bash", ["bash", "-ic", "set -m; %s.2 & %s; exit $?" % (line, line)])
+		grown = lambda path: os.path.exists(path) and os.path.getsize(path) > 1000
+		deadline = time.time() + 30
+		while not (grown(rows) and grown(rows + ".2")):
+		    assert time.time() < deadline
+		    time.sleep(0.02)
+		os.close(terminal)
+		def left():
+		    found = []
+		    for p in filter(str.isdigit, os.listdir("/proc")):
+		        try:
+		            if rows.encode() in open("/proc/%s/cmdline" % p, "rb").read() and int(p) != os.getpid():
+		                found.append(p)
+		        except OSError:
+		            pass
+		    return found
+		while left():
+		    assert time.time() < deadline + 30, left()
+		    time.sleep(0.02)
+	END
+	complete "$(wc -l <rows)"
+}
+
+@test "SIGHUP makes sink open its text outputs anew: rows go on in the new file, none is lost" {
+	start CAPTURE "$BUILD/test/sink_feed" --count 3000 --rate 500 >at
+	wait_until 20 test -s at
+	start SINK sink --quiet x.db x.jsonl x.csv --in "$(cat at)"
+	some() { [ "$(wc -l <"$1")" -gt "$2" ]; }
+	wait_until 20 some x.jsonl 200
+	mv x.jsonl old.jsonl
+	mv x.csv old.csv
+	kill -HUP "$SINK"
+	wait_until 20 some x.jsonl 200
+	wait_until 20 some x.csv 200
+	kill -HUP "$SINK" # nothing has moved
+	mkdir away
+	mv x.jsonl away/
+	mkdir x.jsonl # cannot be opened: rows stay where they went before
+	kill -HUP "$SINK"
+	ends CAPTURE 0
+	ends SINK 0
+	[ "$(cat old.jsonl away/x.jsonl | jq -s 'map(.seq) | unique | length')" -eq 3000 ]
+	[ "$(cat old.jsonl away/x.jsonl | wc -l)" -eq 3000 ]
+	[ "$(head -n 1 x.csv)" = "$(head -n 1 old.csv)" ]
+	[ "$(cat old.csv x.csv | wc -l)" -eq 3002 ]
+	[ "$(rows x.db)" -eq 3000 ]
+}
