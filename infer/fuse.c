@@ -165,5 +165,6 @@ int graph_fuse(struct graph *g, struct err *e)
 	if (swallow_all(g, e) < 0)
 		return -1;
 	graph_sweep(g);
+	fuse_scales(g);
 	return fuse_gates(g, e) < 0 ? -1 : fuse_pairs(g, e);
 }

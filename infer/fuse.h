@@ -25,6 +25,9 @@ int affine_of(struct graph *g, const struct node *n, struct tensor **factor,
 /* A BatchNormalization with known parameters that stands alone becomes a factor and a summand. */
 int fuse_lonely(struct graph *g, struct node *n, struct err *e);
 
+/* Such a node and its activation go into the convolution that reads it. Last, with the ones below. */
+void fuse_scales(struct graph *g);
+
 /* fuse_matmul.c: next adds a row to product n: 1 done, 0 it does not, -1 with *e. */
 int fuse_bias(struct graph *g, struct node *n, struct node *next, struct err *e);
 

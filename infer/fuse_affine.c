@@ -1,9 +1,10 @@
 /* y[c] = x[c] · scale[c] + shift[c] behind a convolution goes into its weights and bias, computed in
- * double and rounded once. */
+ * double and rounded once; elsewhere it is a node of its own, or part of the convolution behind it. */
 #include "infer/fuse.h"
 
 #include <math.h>
 
+#include "infer/kernels/conv.h"
 #include "infer/kernels/scale.h"
 
 struct affine {
@@ -204,6 +205,28 @@ int fuse_lonely(struct graph *g, struct node *n, struct err *e)
 	n->in_count = 1;
 	n->attr_count = 0;
 	return 0;
+}
+
+/* What is left of them, with its activation, goes into the convolution that alone reads it, where that
+ * fetches each pixel once. */
+void fuse_scales(struct graph *g)
+{
+	for (struct node *n = g->first, *next; n; n = next) {
+		struct node *reader = n->op == &scale_op ? graph_reader(n->out[0]) : NULL;
+		struct conv *c;
+
+		next = n->next;
+		if (!node_is(reader, "Conv") || reader->kernels != KERNELS_NATIVE ||
+		    reader->in[0] != n->out[0] || !node_known(reader, 1) ||
+		    !conv_takes_gate(reader->state))
+			continue;
+		c = reader->state;
+		c->before = n->state;
+		((struct scale *)n->state)->epilogue = n->epilogue;
+		reader->in[0] = n->in[0];
+		graph_remove(g, n);
+	}
+	graph_uses(g);
 }
 
 int affine_of(struct graph *g, const struct node *n, struct tensor **factor,

@@ -96,6 +96,18 @@ column = (slice(None), None, None)
 wanted = np.maximum((d - mean[column]) / np.sqrt(variance[column] + 1e-5) * gain[column] + offset[column], 0)
 all_fine &= check("BatchNormalization alone", g, y, wanted, x, ["Scale", "+Relu"])
 
+large = rng.normal(size=(2, 6, 13, 11)).astype("float32")
+squeeze = rng.normal(size=(6, 6, 1, 1))
+spread = large.astype("float64")
+for act, of in (("Relu", lambda v: np.maximum(v, 0)), ("Sigmoid", lambda v: 1 / (1 + np.exp(-v))), ("HardSwish", lambda v: v * np.clip(v / 6 + 0.5, 0, 1))):
+    g = Graph(large.shape)
+    g.opset = 14
+    gate = g("Conv", g("GlobalAveragePool", "x"), squeeze)
+    y = g("Conv", g(act, g("BatchNormalization", g("Mul", "x", gate), gain, offset, mean, variance)), weight)
+    gated = spread * np.einsum("kc,nc->nk", squeeze[:, :, 0, 0], spread.mean((2, 3)))[:, :, None, None]
+    scaled = of((gated - mean[column]) / np.sqrt(variance[column] + 1e-5) * gain[column] + offset[column])
+    all_fine &= check(f"BatchNormalization and {act} before Conv", g, y, np.einsum("kc,nchw->nkhw", weight[:, :, 0, 0], scaled), large, ["Gate", "scale, igemm"])
+
 g = Graph(x.shape)
 inner = g("Add", g("BatchNormalization", g("Conv", "x", weight), gain, offset, mean, variance), "x")
 y = g("Relu", inner)

@@ -105,17 +105,20 @@ static size_t even(size_t all, size_t parts, size_t unit)
 }
 
 /* About eight tasks, or sixteen where one more costs little, so that few lanes end together. A picture
- * with few pixels is cut along its channels as well. */
+ * with few pixels is cut along its channels as well; or into smaller blocks, where pixels are prepared, which
+ * is to be done once for all channels. */
 void conv_cut(const struct conv *c, size_t panels, size_t block, struct conv_cut *cut)
 {
-	size_t pixels = conv_pixels(c), least = conv_taps(c) == 1 && !c->gated ? 16 : 8, blocks;
+	size_t pixels = conv_pixels(c), least = conv_taps(c) == 1 ? 16 : 8, blocks;
 
 	cut->blocks = (pixels + block - 1) / block;
+	if (conv_prepares(c) && cut->blocks < least)
+		cut->blocks = least;
 	cut->block = even(pixels, cut->blocks, 8);
 	cut->block = cut->block < pixels ? cut->block : pixels;
 	cut->blocks = (pixels + cut->block - 1) / cut->block;
 	blocks = cut->blocks * c->groups;
-	cut->parts = blocks >= least ? 1 : (least + blocks - 1) / blocks;
+	cut->parts = blocks >= least || conv_prepares(c) ? 1 : (least + blocks - 1) / blocks;
 	if (cut->parts > panels)
 		cut->parts = panels;
 	cut->part = even(panels, cut->parts, pixels == 1 ? IGEMM_WIDE : 1);

@@ -9,6 +9,8 @@
 
 #include "infer/kernels/kernels.h"
 
+struct scale;
+
 struct conv {
 	size_t n, c, k, groups;
 	size_t in[3], out[3]; /* d h w */
@@ -18,6 +20,7 @@ struct conv {
 	struct epilogue epilogue;
 	bool bias, residual;
 	bool gated;  /* x is multiplied by gate first: only in KERNELS_NATIVE, if conv_takes_gate */
+	const struct scale *before; /* x is scaled so first, or NULL: likewise */
 	bool planar; /* x is n, c, h, w: only in KERNELS_NATIVE, if conv_takes_planes */
 	/* set by conv_choose */
 	const struct conv_kernel *kernel_used;
@@ -32,8 +35,8 @@ struct conv {
 /* Is there a kernel for this shape that reads row-major pictures as they are? */
 bool conv_takes_planes(const struct conv *c);
 
-/* Is there a kernel for this shape that multiplies pixels by factors while it fetches them, and fetches
- * each pixel once? */
+/* Is there a kernel for this shape that multiplies or scales pixels while it fetches them, and fetches each
+ * pixel once? */
 bool conv_takes_gate(const struct conv *c);
 
 /* Choose a kernel by shape and set (never by n), and say what memory it takes. */

@@ -7,9 +7,13 @@
 #include "infer/kernels/gemm_kernel.h"
 #include "infer/kernels/igemm.h"
 #include "infer/kernels/isa.h"
+#include "infer/kernels/scale.h"
 
 /* Pixels a task: with their window they should stay in L2. */
 #define BLOCK 96
+
+/* Fewer pixels are better cut along the channels. */
+#define PREPARED_LEAST 128
 
 const struct igemm_isa *igemm_best(void)
 {
@@ -82,22 +86,18 @@ static size_t lane_bytes(const struct conv *c)
 {
 	size_t spare = conv_has_runs(c) ? igemm_taps(c) * BLOCK * conv_run_floats(c) : 0;
 
-	if (c->gated)
+	if (conv_prepares(c))
 		spare = BLOCK * c->c;
 	return pointer_bytes(c) + kernel_lines(spare * sizeof(float));
 }
 
 bool conv_takes_gate(const struct conv *c)
 {
-	struct conv_cut cut;
-
 	for (int a = 0; a < 3; a++)
 		if (c->stride[a] != 1 || c->pad[a] != 0 || c->in[a] != c->out[a])
 			return false;
-	struct conv gated = *c;
-	gated.gated = true;
-	conv_cut(&gated, panels_of(c->k), BLOCK, &cut);
-	return conv_taps(c) == 1 && c->groups == 1 && c->c > 4 && cut.parts == 1;
+	return !conv_prepares(c) && conv_taps(c) == 1 && c->groups == 1 && c->c > 4 &&
+	       conv_pixels(c) >= PREPARED_LEAST;
 }
 
 static void conv_measure(struct conv *c, int lanes)
@@ -127,6 +127,29 @@ struct conv_job {
 	struct conv_cut cut;
 };
 
+static void prepare(const struct conv *c, size_t picture, const float *x, size_t count, float *y)
+{
+	if (c->before) {
+		struct scale s = *c->before;
+
+		s.pixels = count;
+		s.channels = c->c;
+		s.x_pitch = c->x_pitch;
+		s.y_pitch = c->c;
+		scale_pixels(&s, x, y);
+	} else {
+		struct gate g = { .x = x,
+				  .gate = c->gate + picture * c->c,
+				  .y = y,
+				  .pixels = count,
+				  .channels = c->c,
+				  .x_pitch = c->x_pitch,
+				  .y_pitch = c->c };
+
+		gate_pixels(&g);
+	}
+}
+
 static void indirection(const struct conv_job *j, size_t picture, size_t first, size_t count,
 			const void **rows)
 {
@@ -139,16 +162,9 @@ static void indirection(const struct conv_job *j, size_t picture, size_t first, 
 		conv_runs(c, x, first, count, c->packed, spare, rows);
 	else
 		conv_rows(c, x, first, count, c->packed, rows);
-	if (!c->gated)
+	if (!conv_prepares(c))
 		return;
-	struct gate g = { .x = rows[0],
-			  .gate = c->gate + picture * c->c,
-			  .y = spare,
-			  .pixels = count,
-			  .channels = c->c,
-			  .x_pitch = c->x_pitch,
-			  .y_pitch = c->c };
-	gate_pixels(&g);
+	prepare(c, picture, rows[0], count, spare);
 	for (size_t i = 0; i < count; i++)
 		rows[i] = spare + i * c->c;
 }

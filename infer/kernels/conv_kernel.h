@@ -46,6 +46,12 @@ void conv_planar_row(const struct conv *c, const float *x, size_t h, const float
 		     float *y);
 void conv_igemm_row(const struct conv *c, const float *x, const void **rows, float *y);
 
+/* Does x have to be brought up, pixel by pixel, before it is multiplied? */
+static inline bool conv_prepares(const struct conv *c)
+{
+	return c->gated || c->before;
+}
+
 /* How a layer is cut into tasks: blocks of pixels of one picture (and one group), times parts of
  * the output channels. Depends on the shape alone. */
 struct conv_cut {

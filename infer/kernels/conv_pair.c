@@ -20,7 +20,7 @@ static bool is_pointwise(const struct conv *c)
 bool conv_pair_fits(const struct conv *first, const struct conv *second)
 {
 	return (first->planar || is_pointwise(first)) && first->in[0] == 1 && !first->residual &&
-	       !first->gated && second->groups > 1 && second->groups == second->c &&
+	       !conv_prepares(first) && second->groups > 1 && second->groups == second->c &&
 	       second->groups == second->k && second->kernel[0] == 1 && second->out[0] == 1 &&
 	       second->pad[1] >= 0 && (size_t)second->pad[1] < second->kernel[1] &&
 	       second->kernel[1] <= HIGH_MOST && second->dilation[1] == 1 && !second->residual &&

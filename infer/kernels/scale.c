@@ -1,11 +1,25 @@
-/* A factor and a summand per channel, with its activation: what is left of a BatchNormalization that
- * no convolution could take in. Bound by memory, so plain vector extensions do. */
+/* Which instruction set scales, and how the work is cut. */
 #include "infer/kernels/scale.h"
 
-#define VEC 8
+#include "infer/kernels/isa.h"
+
 #define BLOCK 28 /* pixels a task */
 
-typedef float vec __attribute__((vector_size(VEC * sizeof(float)), aligned(4), may_alias));
+void scale_pixels(const struct scale *s, const float *x, float *y)
+{
+	switch (isa_best()) {
+#ifdef __x86_64__
+	case ISA_AVX512:
+		scale_pixels__avx512(s, x, y);
+		break;
+	case ISA_AVX2:
+		scale_pixels__avx2(s, x, y);
+		break;
+#endif
+	default:
+		scale_pixels__base(s, x, y);
+	}
+}
 
 struct job {
 	const struct scale *s;
@@ -13,28 +27,15 @@ struct job {
 	float *y;
 };
 
-static void pixel(const struct scale *s, const float *x, float *y)
-{
-	size_t c = 0;
-
-	for (; c + VEC <= s->channels; c += VEC)
-		*(vec *)(y + c) = *(const vec *)(x + c) * *(const vec *)(s->scale + c) +
-				  *(const vec *)(s->shift + c);
-	for (; c < s->channels; c++)
-		y[c] = x[c] * s->scale[c] + s->shift[c];
-	if (s->epilogue.act != ACT_NONE)
-		activate(&s->epilogue, y, y, s->channels);
-}
-
 static void block(void *context, size_t i, int lane)
 {
 	const struct job *j = context;
-	const struct scale *s = j->s;
-	size_t end = (i + 1) * BLOCK < s->pixels ? (i + 1) * BLOCK : s->pixels;
+	struct scale part = *j->s;
+	size_t first = i * BLOCK;
 
 	(void)lane;
-	for (size_t p = i * BLOCK; p < end; p++)
-		pixel(s, j->x + p * s->x_pitch, j->y + p * s->y_pitch);
+	part.pixels = part.pixels - first < BLOCK ? part.pixels - first : BLOCK;
+	scale_pixels(&part, j->x + first * part.x_pitch, j->y + first * part.y_pitch);
 }
 
 void scale_run(const struct scale *s, const float *x, float *y, struct crew *crew)

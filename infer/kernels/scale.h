@@ -1,4 +1,5 @@
-/* y[pixel][c] = act(x[pixel][c] · scale[c] + shift[c]), channels last, gaps between pixels allowed. */
+/* y[pixel][c] = act(x[pixel][c] · scale[c] + shift[c]), channels last, gaps between pixels allowed: what is
+ * left of a BatchNormalization that no convolution before it could take in. */
 #ifndef INFER_KERNELS_SCALE_H
 #define INFER_KERNELS_SCALE_H
 
@@ -11,5 +12,11 @@ struct scale {
 };
 
 void scale_run(const struct scale *s, const float *x, float *y, struct crew *crew);
+
+void scale_pixels(const struct scale *s, const float *x, float *y);
+
+void scale_pixels__base(const struct scale *s, const float *x, float *y);
+void scale_pixels__avx2(const struct scale *s, const float *x, float *y);
+void scale_pixels__avx512(const struct scale *s, const float *x, float *y);
 
 #endif

@@ -108,7 +108,7 @@ static int plan(struct node *n, struct err *e)
 	c->y_pitch = pitch(n->out[0]);
 	c->r_pitch = n->residual ? pitch(n->in[n->residual]) : 0;
 	conv_choose(c, n->kernels, crew_lanes(n->crew));
-	n->kernel = conv_kernel_name(c);
+	n->kernel = c->before ? "scale, igemm" : conv_kernel_name(c);
 	if (!weights_known(n))
 		return node_work(n, aligned(c->packed_bytes) + c->work_bytes, e);
 	packed = node_keep(n, c->packed_bytes, e);
