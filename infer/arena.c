@@ -12,6 +12,8 @@
 #define BLOCK_BYTES ((size_t)64 << 10)
 #define BLOCK_MOST ((size_t)32 << 20)
 #define MAPPED_LEAST ((size_t)1 << 20)
+#define SPEND_LEAST ((size_t)1 << 18)
+#define PAGE ((size_t)4096)
 #define HUGE_PAGE ((size_t)2 << 20)
 
 struct block {
@@ -61,6 +63,16 @@ void memory_huge(void *p, size_t bytes)
 		madvise((void *)first, end - first, MADV_HUGEPAGE);
 }
 
+const char *memory_spend(const char *from, const char *to)
+{
+	uintptr_t first = ((uintptr_t)from + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+	uintptr_t end = (uintptr_t)to & ~(uintptr_t)(PAGE - 1);
+
+	if (end < first + SPEND_LEAST || madvise((void *)first, end - first, MADV_DONTNEED) != 0)
+		return from;
+	return (const char *)end;
+}
+
 /* Zeroed memory that begins where a huge page does. */
 static void *map(size_t bytes)
 {
@@ -80,7 +92,7 @@ static void *map(size_t bytes)
 
 static struct block *block_new(size_t bytes)
 {
-	size_t page = 4096, whole = (sizeof(struct block) + bytes + page - 1) & ~(page - 1);
+	size_t whole = (sizeof(struct block) + bytes + PAGE - 1) & ~(PAGE - 1);
 	struct block *b;
 
 	if (whole < bytes)

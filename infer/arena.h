@@ -31,4 +31,8 @@ size_t arena_used(const struct arena *a);
 /* Ask for huge pages for what lies here, before it is touched: fewer faults, fewer misses. */
 void memory_huge(void *p, size_t bytes);
 
+/* What lies between has been read and will not be read again: once it is much, its pages go back to the
+ * system. Returns where that begins which has not gone yet. */
+const char *memory_spend(const char *from, const char *to);
+
 #endif

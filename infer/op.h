@@ -108,6 +108,7 @@ struct node {
 	void *state;        /* what shape() and plan() note for run() */
 	void *work;         /* workspace, only while running, TENSOR_ALIGN aligned, not cleared */
 	uint32_t unread;    /* bit i: run() does not read in[i] */
+	uint32_t alone;     /* bit i: nobody else reads in[i], so plan() may use up its values */
 	const char *kernel; /* which one was chosen: for --explain */
 	enum op_planes planes;
 	double flops; /* multiplications and additions, for --explain and --bench; may be 0 */

@@ -215,16 +215,26 @@ static void drop_unread(struct graph *g)
 	}
 }
 
-/* Constants that n alone read and has packed: at once, so that both are not held of all nodes. */
+/* Constants that n alone reads: it may use them up while it packs them. */
+static uint32_t alone(const struct node *n)
+{
+	uint32_t bits = 0;
+
+	for (int i = 0; i < n->in_count && i < 32; i++) {
+		const struct tensor *t = n->in[i];
+
+		if (t && t->constant && t->owned && !t->viewed && t->uses == 1 && !t->output)
+			bits |= 1u << i;
+	}
+	return bits;
+}
+
+/* Once it has packed them they go: so that both are not held of all nodes. */
 static void drop_packed(struct graph *g, struct node *n)
 {
-	for (int i = 0; i < n->in_count && i < 32; i++) {
-		struct tensor *t = n->in[i];
-
-		if (t && (n->unread >> i & 1) && t->constant && !t->viewed && t->uses == 1 &&
-		    !t->output)
-			graph_drop(g, t);
-	}
+	for (int i = 0; i < n->in_count && i < 32; i++)
+		if (n->unread & n->alone & 1u << i)
+			graph_drop(g, n->in[i]);
 }
 
 static size_t constant_bytes(const struct node *n)
@@ -266,6 +276,7 @@ static int choose_kernels(struct graph *g, struct err *e)
 	for (int i = 0; i < count; i++) {
 		struct node *n = g->order[i];
 
+		n->alone = alone(n);
 		if (n->op->plan && n->op->plan(n, e) < 0)
 			return graph_at(n, e);
 		drop_packed(g, n);

@@ -19,9 +19,10 @@ struct conv {
 	size_t x_pitch, y_pitch, r_pitch; /* elements from pixel to pixel: c, k, k without gaps */
 	struct epilogue epilogue;
 	bool bias, residual;
-	bool gated;  /* x is multiplied by gate first: only in KERNELS_NATIVE, if conv_takes_gate */
+	bool gated; /* x is multiplied by gate first: only in KERNELS_NATIVE, if conv_takes_gate */
 	const struct scale *before; /* x is scaled so first, or NULL: likewise */
 	bool planar; /* x is n, c, h, w: only in KERNELS_NATIVE, if conv_takes_planes */
+	bool use_up; /* conv_pack may destroy the weights: their pages go as they are packed */
 	/* set by conv_choose */
 	const struct conv_kernel *kernel_used;
 	size_t packed_bytes; /* conv_pack's memory, TENSOR_ALIGN aligned */

@@ -2,6 +2,7 @@
  * im2col; pointers to the channels of each pixel and tap, a page of zeros for the padding. */
 #include <string.h>
 
+#include "infer/arena.h"
 #include "infer/kernels/conv_kernel.h"
 #include "infer/kernels/gate.h"
 #include "infer/kernels/gemm_kernel.h"
@@ -39,9 +40,13 @@ size_t igemm_panel_floats(size_t columns, size_t sums)
 }
 
 void igemm_pack_panels(float *out, size_t columns, size_t sums, const float *bias, const float *w,
-		       ptrdiff_t column_step, size_t taps, size_t depth, ptrdiff_t step)
+		       ptrdiff_t column_step, size_t taps, size_t depth, ptrdiff_t step,
+		       bool use_up)
 {
 	size_t cols = igemm_best()->cols;
+	const char *left = (const char *)w;
+
+	use_up = use_up && step == 1 && column_step == (ptrdiff_t)sums;
 
 	for (size_t first = 0; first < columns; first += cols) {
 		size_t n = columns - first < cols ? columns - first : cols;
@@ -54,6 +59,8 @@ void igemm_pack_panels(float *out, size_t columns, size_t sums, const float *bia
 			for (size_t j = 0; j < n; j++)
 				out[j] = from[(ptrdiff_t)(first + j) * column_step];
 		}
+		if (use_up)
+			left = memory_spend(left, (const char *)(w + (first + n) * sums));
 	}
 }
 
@@ -116,7 +123,7 @@ static void conv_pack_igemm(const struct conv *c, const float *weights, const fl
 	out += conv_zeros(c);
 	for (size_t g = 0; g < c->groups; g++, out += group_floats(c))
 		igemm_pack_panels(out, k, sums, bias ? bias + g * k : NULL, weights + g * k * sums,
-				  (ptrdiff_t)sums, conv_taps(c), c->c / c->groups, 1);
+				  (ptrdiff_t)sums, conv_taps(c), c->c / c->groups, 1, c->use_up);
 }
 
 struct conv_job {
@@ -257,7 +264,7 @@ static void gemm_measure(struct gemm *g, int lanes)
 static void gemm_pack_igemm(const struct gemm *g, const float *w, ptrdiff_t k_stride,
 			    ptrdiff_t n_stride, const float *bias, void *packed)
 {
-	igemm_pack_panels(packed, g->n, g->k, bias, w, n_stride, 1, g->k, k_stride);
+	igemm_pack_panels(packed, g->n, g->k, bias, w, n_stride, 1, g->k, k_stride, g->use_up);
 }
 
 static void gemm_task(void *context, size_t task, int lane)

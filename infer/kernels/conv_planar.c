@@ -53,7 +53,7 @@ static void pack(const struct conv *c, const float *weights, const float *bias, 
 
 	memset(packed, 0, zeros_of(c) * sizeof(float));
 	igemm_pack_panels((float *)packed + zeros_of(c), c->k, sums, bias, weights, (ptrdiff_t)sums,
-			  1, sums, 1);
+			  1, sums, 1, false);
 }
 
 /* The lines that an output row sees, plane by plane. */

@@ -15,6 +15,7 @@ struct gemm {
 	size_t x_pitch, y_pitch, r_pitch; /* elements from row to row */
 	struct epilogue epilogue;
 	bool bias, residual;
+	bool use_up; /* gemm_pack may destroy w: its pages go as they are packed */
 	/* set by gemm_choose */
 	const struct gemm_kernel *kernel_used;
 	size_t packed_bytes, work_bytes;

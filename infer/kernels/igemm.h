@@ -6,6 +6,7 @@
 #ifndef INFER_KERNELS_IGEMM_H
 #define INFER_KERNELS_IGEMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "infer/kernels/kernels.h"
@@ -36,9 +37,11 @@ extern const struct igemm_isa igemm__base, igemm__avx2, igemm__avx512;
 const struct igemm_isa *igemm_best(void);
 
 /* Floats of the panels of so many columns; and the panels made from weights: that of sum i = tap * depth +
- * channel lies, from column to column column_step apart, at (channel * taps + tap) * step. */
+ * channel lies, from column to column column_step apart, at (channel * taps + tap) * step. use_up: the
+ * pages of weights that lie column by column go back to the system as they are packed. */
 size_t igemm_panel_floats(size_t columns, size_t sums);
 void igemm_pack_panels(float *out, size_t columns, size_t sums, const float *bias, const float *w,
-		       ptrdiff_t column_step, size_t taps, size_t depth, ptrdiff_t step);
+		       ptrdiff_t column_step, size_t taps, size_t depth, ptrdiff_t step,
+		       bool use_up);
 
 #endif

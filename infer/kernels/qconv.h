@@ -37,6 +37,7 @@ struct requant {
 struct qweights {
 	const void *w;
 	bool is_signed;
+	bool use_up; /* qconv_pack may destroy w: its pages go as they are packed */
 	ptrdiff_t k_step, c_step, tap_step; /* bytes from output to output, channel, tap */
 	const int32_t *zero;                /* k values */
 	const int32_t *bias;                /* k values */

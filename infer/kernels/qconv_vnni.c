@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "infer/arena.h"
 #include "infer/kernels/qproduct.h"
 
 #define BLOCK 96 /* pixels a task: with their window they should stay in L2 */
@@ -132,7 +133,9 @@ static void product_pack(const struct qconv *q, const struct qweights *w, void *
 {
 	struct head *head = packed;
 	char *panel = (char *)packed + sizeof *head;
-	size_t k = q->k / q->groups;
+	size_t k = q->k / q->groups, each = q->c / q->groups * rows_taps(&q->rows);
+	bool use_up = w->use_up && w->k_step == (ptrdiff_t)each;
+	const char *weights = w->w, *left = weights;
 
 	memset(head, 0, sizeof *head);
 	memset(panel, qvnni_edge(q), edge_bytes(q));
@@ -141,6 +144,8 @@ static void product_pack(const struct qconv *q, const struct qweights *w, void *
 		for (size_t j = 0; j < k; j += QPANEL) {
 			size_t n = k - j < QPANEL ? k - j : QPANEL;
 			pack_panel(q, w, g * k + j, n, panel, head);
+			if (use_up)
+				left = memory_spend(left, weights + (g * k + j + n) * each);
 			panel += qpanel_bytes(qpanel_columns(n), taps_of(q), depth_of(q));
 		}
 }

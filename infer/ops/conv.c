@@ -107,6 +107,7 @@ static int plan(struct node *n, struct err *e)
 	c->x_pitch = pitch(n->in[0]);
 	c->y_pitch = pitch(n->out[0]);
 	c->r_pitch = n->residual ? pitch(n->in[n->residual]) : 0;
+	c->use_up = n->alone & 2;
 	conv_choose(c, n->kernels, crew_lanes(n->crew));
 	n->kernel = c->before ? "scale, igemm" : conv_kernel_name(c);
 	if (!weights_known(n))

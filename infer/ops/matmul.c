@@ -126,7 +126,8 @@ static int plan(struct node *n, const struct tensor *c, struct err *e)
 				 .x_pitch = (size_t)p->am,
 				 .y_pitch = (size_t)p->n,
 				 .epilogue = n->epilogue,
-				 .bias = c != NULL };
+				 .bias = c != NULL,
+				 .use_up = p->alpha == 1 && n->alone & 2 };
 	gemm_choose(&p->gemm, n->kernels, crew_lanes(n->crew));
 	n->kernel = gemm_kernel_name(&p->gemm);
 	packed = node_keep(n, p->gemm.packed_bytes, e);

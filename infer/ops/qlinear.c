@@ -224,6 +224,7 @@ static int settle(struct node *n, struct qlinear *l, struct err *e)
 		     crew_lanes(n->crew));
 	packed = node_keep(n, l->conv.packed_bytes, e);
 	if (packed && node_work(n, l->conv.work_bytes, e) == 0) {
+		l->weights.use_up = n->alone >> l->at.w & 1;
 		qconv_pack(&l->conv, &l->weights, packed);
 		l->packed = packed;
 		n->unread |= 1u << l->at.w;

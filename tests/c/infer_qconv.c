@@ -136,8 +136,8 @@ static void random_weights(struct layer *l)
 			l->factor[k] = 1e6f; /* beyond what fits 32 bits */
 	}
 	l->w = (struct qweights){
-		l->weights, l->w.is_signed, (ptrdiff_t)(depth * taps), (ptrdiff_t)taps, 1, l->zero,
-		l->bias,    l->factor
+		l->weights, l->w.is_signed, false,    (ptrdiff_t)(depth * taps), (ptrdiff_t)taps, 1,
+		l->zero,    l->bias,        l->factor
 	};
 	q->parts = qweights_parts(q, &l->w);
 }
