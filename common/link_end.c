@@ -244,8 +244,9 @@ static bool upstreams_content(const struct link_core *c)
 			continue;
 		if (peer_live(p) && !p->leaving)
 			return false;
-		/* Connected, ended and lost: it may be on its way back to hear it. */
-		if (!peer_live(p) && c->endpoint[p->endpoint].ended && p->phase != PEER_CLOSED &&
+		/* Connected, ended and lost, or leaving: it, or who takes its place, may be on the way
+		 * back to hear it. */
+		if (c->endpoint[p->endpoint].ended && p->phase != PEER_CLOSED &&
 		    p->phase != PEER_IGNORED && c->endpoint[p->endpoint].connects &&
 		    waited < c->config.grace_ns)
 			return false;

@@ -325,7 +325,7 @@ static struct parcel *blame_begun(struct link_core *c, struct peer *p)
 
 /* Who may have been the end of this peer: what it had begun, or the one after, which it may have
  * begun without our hearing of it: that one is not counted, but goes alone from now on. A frame that
- * was alone there is counted in any case. Nothing is said of a peer that never says what it begins,
+ * was alone there is counted in any case; not with one that leaves, whom it may never have reached. Nothing is said of a peer that never says what it begins,
  * a sink. */
 static void blame_suspects(struct link_core *c, struct peer *p)
 {
@@ -333,9 +333,9 @@ static void blame_suspects(struct link_core *c, struct peer *p)
 
 	if (!p->died || !x)
 		return;
-	if (x->alone)
+	if (x->alone && !p->leaving)
 		blame(c, p, x);
-	else if (p->working && (x = blame_begun(c, p)))
+	else if (p->working && (x = blame_begun(c, p)) && !p->leaving)
 		suspect(p, x);
 }
 

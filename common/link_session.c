@@ -12,12 +12,12 @@ void session_over(struct link_core *c, int peer)
 	if (p->session && peer_upstream(c, p))
 		receive_session_over(c, peer);
 	p->session = 0;
-	p->leaving = false;
 	p->ack_count = 0;
 	p->received = p->released = p->granted = 0;
 	p->next_seq = p->upto = p->told = p->confirmed = p->eos_id = 0;
 	p->end_told = p->eos_owed = p->hung = false;
 	send_requeue(c, p);
+	p->leaving = false;
 	if (p->phase == PEER_UP || p->phase == PEER_HELLO || p->phase == PEER_OBSERVER)
 		p->phase = PEER_NEW;
 }
@@ -26,7 +26,8 @@ void session_drop(struct link_core *c, int peer)
 {
 	struct peer *p = c->peer[peer];
 	struct endpoint *e = &c->endpoint[p->endpoint];
-	bool was_up = peer_live(p), in_order = p->leaving || p->parted;
+	bool was_up = peer_live(p);
+	bool in_order = p->parted || (p->leaving && !p->ended && !c->done_at);
 
 	session_over(c, peer);
 	if (!e->connects) {
