@@ -43,6 +43,22 @@ static int parse_time(const char *text, double *ms)
 	return -1;
 }
 
+/* Bytes of "64k", "500M", "1.5G", "2T", "4096"; a B behind it is fine. */
+static int parse_size(const char *text, double *bytes)
+{
+	static const char units[] = "kMGT";
+	const char *unit;
+	char *end;
+
+	*bytes = strtod(text, &end);
+	if (end == text)
+		return -1;
+	if (*end && (unit = strchr(units, *end == 'K' ? 'k' : *end)))
+		for (end++; unit >= units; unit--)
+			*bytes *= 1024;
+	return *end == '\0' || strcmp(end, "B") == 0 || strcmp(end, "iB") == 0 ? 0 : -1;
+}
+
 static int check_range(const struct option_row *row, double value, const char *text, struct err *e)
 {
 	if (!isfinite(value))
@@ -50,7 +66,9 @@ static int check_range(const struct option_row *row, double value, const char *t
 	if ((row->least != 0 || row->most != 0) && (value < row->least || value > row->most))
 		return err_code(e, EX_USAGE, "--%s: '%s' is not between %.15g and %.15g%s",
 				row->name, text, row->least, row->most,
-				row->kind == OPTION_TIME ? " ms" : "");
+				row->kind == OPTION_TIME   ? " ms"
+				: row->kind == OPTION_SIZE ? " bytes"
+							   : "");
 	return 0;
 }
 
@@ -86,6 +104,16 @@ static int store(const struct option_row *row, const char *text, struct err *e)
 	case OPTION_TIME:
 		if (parse_time(text, &real) < 0)
 			return err_code(e, EX_USAGE, "--%s: '%s' is not a time such as 150ms or 2s",
+					row->name, text);
+		if (check_range(row, real, text, e) < 0)
+			return -1;
+		if (real < 0 || real > 9e15)
+			return err_code(e, EX_USAGE, "--%s: '%s' is out of range", row->name, text);
+		*(int64_t *)row->value = (int64_t)real;
+		return 0;
+	case OPTION_SIZE:
+		if (parse_size(text, &real) < 0)
+			return err_code(e, EX_USAGE, "--%s: '%s' is not a size such as 500M or 2G",
 					row->name, text);
 		if (check_range(row, real, text, e) < 0)
 			return -1;

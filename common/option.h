@@ -16,7 +16,8 @@ enum option_kind {
 	OPTION_INT,   /* int64_t *        a whole number in [least, most]             */
 	OPTION_REAL,  /* double *         a finite number in [least, most]            */
 	OPTION_TIME,  /* int64_t *        milliseconds: "150ms", "2s", "1m", in [least, most] ms */
-	OPTION_LIST,  /* struct option_list *  one more entry each time it is given   */
+	OPTION_SIZE, /* int64_t *        bytes: "4096", "64k", "500M", "1G" (1024 each), in [least, most] */
+	OPTION_LIST, /* struct option_list *  one more entry each time it is given   */
 };
 
 struct option_list {

@@ -3,6 +3,19 @@
 
 #include <string.h>
 
+static void size_text(int64_t bytes, char *out, size_t size)
+{
+	static const char units[] = "kMGT";
+	int unit = -1;
+
+	if (bytes <= 0)
+		return;
+	for (; unit < 3 && bytes % 1024 == 0; unit++)
+		bytes /= 1024;
+	snprintf(out, size, unit < 0 ? " [%lld]" : " [%lld%c]", (long long)bytes,
+		 units[unit < 0 ? 0 : unit]);
+}
+
 /* The default as --help shows it: "" where there is none worth a word. */
 static const char *default_text(const struct option_row *row, char *out, size_t size)
 {
@@ -27,6 +40,9 @@ static const char *default_text(const struct option_row *row, char *out, size_t 
 		if (ms > 0)
 			snprintf(out, size, ms % 1000 ? " [%lldms]" : " [%llds]",
 				 (long long)(ms % 1000 ? ms : ms / 1000));
+		break;
+	case OPTION_SIZE:
+		size_text(*(int64_t *)row->value, out, size);
 		break;
 	default:
 		break;

@@ -8,7 +8,7 @@
 static bool flag;
 static int verbose;
 static const char *text;
-static int64_t number, span;
+static int64_t number, span, room;
 static double real;
 static struct option_list list;
 
@@ -17,6 +17,7 @@ static const struct option_row own[] = {
 	{ "count", 'n', OPTION_INT, "N", &number, "how many", 0, 1000 },
 	{ "signed", 0, OPTION_INT, "N", &number, "any number", 0, 0 },
 	{ "scale", 0, OPTION_REAL, "X", &real, "a factor", -2, 2 },
+	{ "room", 0, OPTION_SIZE, "SIZE", &room, "how much", 1024, 1e15 },
 	{ "wait", 0, OPTION_TIME, "TIME", &span, "how long", 1, 60000 },
 	{ 0 },
 };
@@ -102,6 +103,10 @@ static void check_values(void)
 	check(parse("--wait 2s", &e) > 0 && span == 2000, "2s");
 	check(parse("--wait 0.5m", &e) > 0 && span == 30000, "0.5m");
 	check(parse("--wait 3", &e) > 0 && span == 3000, "a bare number is seconds");
+	check(parse("--room 4096", &e) > 0 && room == 4096, "a bare number is bytes");
+	check(parse("--room 500M", &e) > 0 && room == 500 << 20, "500M");
+	check(parse("--room 1.5GB", &e) > 0 && room == 3ll << 29, "1.5GB");
+	check(parse("--room 2KiB", &e) > 0 && room == 2048, "2KiB");
 	check(parse("--scale -1.5", &e) > 0 && real == -1.5, "a negative real");
 	check(parse("--signed -4", &e) > 0 && number == -4, "a negative number");
 	check(parse("--count 0", &e) > 0 && number == 0, "the least");
