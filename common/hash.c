@@ -79,6 +79,18 @@ uint64_t hash_number(const char hex[HASH_HEX])
 	return n ? n : 1;
 }
 
+uint64_t hash_quick(const void *data, size_t size)
+{
+	static const unsigned char key[crypto_shorthash_KEYBYTES];
+	unsigned char raw[crypto_shorthash_BYTES];
+	uint64_t n = 0;
+
+	crypto_shorthash(raw, data, size, key);
+	for (size_t i = 0; i < sizeof raw; i++)
+		n |= (uint64_t)raw[i] << 8 * i;
+	return n;
+}
+
 void hash_random(void *data, size_t size)
 {
 	randombytes_buf(data, size);

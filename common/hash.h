@@ -18,6 +18,9 @@ void hash_bytes(const void *data, size_t size, char hex[HASH_HEX]);
 /* The first 63 bits of a hash as a number that every database can hold; never 0. */
 uint64_t hash_number(const char hex[HASH_HEX]);
 
+/* A quick checksum (SipHash-2-4 with a key of zeroes): against damage, not against malice. */
+uint64_t hash_quick(const void *data, size_t size);
+
 /* size random bytes from the system. */
 void hash_random(void *data, size_t size);
 
