@@ -194,6 +194,11 @@ static void run_command(struct link *l, struct command *command, int64_t now)
 		link_core_announce(l->core, note->source, note->run, note->first);
 		free(note);
 		return;
+	case COMMAND_RESUME:
+		link_core_resume(l->core, note->source, note->run, note->first, note->last,
+				 note->ended, now);
+		free(note);
+		return;
 	case COMMAND_DROP:
 		link_core_drop(l->core, note->source, note->run, note->first, note->last,
 			       note->reason, now);

@@ -143,8 +143,11 @@ void link_core_send(struct link_core *c, struct frame *f, int64_t now);
 /* A sink's row is durable. */
 void link_core_done(struct link_core *c, struct delivery *d, int64_t now);
 
-/* Sources: an announced total; frames that were lost before they could be sent. */
+/* Sources: an announced total; what an earlier process has emitted and dropped of a run, perhaps to
+ * its end; frames that were lost before they could be sent. */
 void link_core_announce(struct link_core *c, const char *source, uint64_t run, uint64_t total);
+void link_core_resume(struct link_core *c, const char *source, uint64_t run, uint64_t emitted,
+		      uint64_t dropped, bool ended, int64_t now);
 void link_core_drop(struct link_core *c, const char *source, uint64_t run, uint64_t first,
 		    uint64_t last, const char *reason, int64_t now);
 

@@ -85,6 +85,25 @@ void link_core_announce(struct link_core *c, const char *source, uint64_t run, u
 	end_step(c);
 }
 
+void link_core_resume(struct link_core *c, const char *source, uint64_t run, uint64_t emitted,
+		      uint64_t dropped, bool ended, int64_t now)
+{
+	struct total *t = total_of(c, source, run);
+
+	c->now = now > c->now ? now : c->now;
+	if (!t || t->is.ended)
+		return;
+	t->own = true;
+	t->is.first = 0;
+	t->is.emitted = emitted;
+	t->is.dropped = dropped;
+	if (!ended)
+		return;
+	t->is.ended = true;
+	t->version = ++c->version;
+	end_step(c);
+}
+
 static bool same(const struct message_total *a, const struct message_total *b)
 {
 	return a->ended == b->ended && a->first == b->first && a->emitted == b->emitted &&

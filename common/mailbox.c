@@ -70,7 +70,7 @@ void mailbox_close(struct mailbox *m)
 	while (ring_get(&m->commands, &command)) {
 		if (command.kind == COMMAND_SEND)
 			frame_free(&command.as.frame);
-		else if (command.kind == COMMAND_ANNOUNCE || command.kind == COMMAND_DROP)
+		else if (command.kind >= COMMAND_ANNOUNCE)
 			free(command.as.note);
 	}
 	while (ring_get(&m->frames, &f))

@@ -14,12 +14,22 @@
 
 struct delivery;
 
-enum command_kind { COMMAND_TAKE, COMMAND_SEND, COMMAND_DONE, COMMAND_ANNOUNCE, COMMAND_DROP };
+enum command_kind {
+	COMMAND_TAKE,
+	COMMAND_SEND,
+	COMMAND_DONE,
+	/* with a note */
+	COMMAND_ANNOUNCE,
+	COMMAND_RESUME,
+	COMMAND_DROP,
+};
 
-/* Of ANNOUNCE (first is the total) and DROP. */
+/* Of ANNOUNCE (first is the total), RESUME (first is what was emitted, last what was dropped) and
+ * DROP. */
 struct command_note {
 	char source[FRAME_SOURCE_MAX], reason[FRAME_REASON_MAX];
 	uint64_t run, first, last;
+	bool ended; /* of RESUME */
 };
 
 struct command {

@@ -251,6 +251,17 @@ int stage_drop(struct stage *s, const char *source, uint64_t run, uint64_t first
 	return tell(s, COMMAND_DROP, &note);
 }
 
+int stage_resume(struct stage *s, const char *source, uint64_t run, uint64_t emitted,
+		 uint64_t dropped, bool ended)
+{
+	struct command_note note = {
+		.run = run, .first = emitted, .last = dropped, .ended = ended
+	};
+
+	snprintf(note.source, sizeof note.source, "%s", source);
+	return tell(s, COMMAND_RESUME, &note);
+}
+
 int stage_wait(struct stage *s, int fd, int64_t timeout_ms)
 {
 	int64_t deadline = deadline_in(timeout_ms);

@@ -87,6 +87,12 @@ int stage_done(struct stage *s, struct frame **f);
 /* How many frames (source, run) will have, if known: sink shows progress with it. */
 int stage_announce(struct stage *s, const char *source, uint64_t run, uint64_t total);
 
+/* What an earlier process emitted of (source, run), from seq 0 on, whose frames may come again:
+ * dropped counts those drops that do not. ended: all of it is durable, no frame will come again, and
+ * these are the final numbers. */
+int stage_resume(struct stage *s, const char *source, uint64_t run, uint64_t emitted,
+		 uint64_t dropped, bool ended);
+
 /* Frames [first, last] of (source, run) were lost before they could be sent, and why. */
 int stage_drop(struct stage *s, const char *source, uint64_t run, uint64_t first, uint64_t last,
 	       const char *reason);
