@@ -1,9 +1,10 @@
 /* capture: turn pictures into frames. */
 #include "capture/source.h"
+#include "capture/spool.h"
 #include "common/log.h"
 #include "common/stage.h"
 
-static struct source_options options = { .loop = 1 };
+static struct source_options options = { .loop = 1, .spool_size = SPOOL_SIZE };
 
 static const struct option_row rows[] = {
 	{ "recursive", 'r', OPTION_FLAG, NULL, &options.recursive,
@@ -20,6 +21,15 @@ static const struct option_row rows[] = {
 	{ "run", 0, OPTION_TEXT, "N|new", &options.run,
 	  "number of this run instead of the one made of the files; 'new' never came before", 0,
 	  0 },
+	{ "spool", 0, OPTION_TEXT, "DIR", &options.spool,
+	  "with '-': keep there what is not yet stored, so that neither a stalled line nor a crash "
+	  "loses a picture",
+	  0, 0 },
+	{ "spool-size", 0, OPTION_SIZE, "SIZE", &options.spool_size, "what may lie in it at most",
+	  SPOOL_LEAST, 9e15 },
+	{ "on-full", 0, OPTION_TEXT, "WORD", &options.on_full,
+	  "when the spool or its disk is full: drop-oldest (the default), drop-newest, wait, stop",
+	  0, 0 },
 	{ "as-stored", 0, OPTION_FLAG, NULL, &options.decode.as_stored,
 	  "leave pictures as they are stored: do not turn them as EXIF says", 0, 0 },
 	{ "lenient", 0, OPTION_FLAG, NULL, &options.decode.lenient,
@@ -49,6 +59,17 @@ static const struct stage_spec spec = {
 		"is the place in the list: the same files again are the same parts, and nothing is "
 		"stored twice; a file that was added or changed makes another run. With '-' and "
 		"--watch each start is a new run. --run decides otherwise.\n\n"
+		"A camera does not wait. With --spool, '-' is read whatever the line does, and each "
+		"picture is written to a file in DIR before it is sent, and stays until its row is "
+		"durable: killing capture loses none, the next start finishes them under their old "
+		"keys before the new run's. A picture that was not yet whole in the spool is an "
+		"error row or a counted drop. The files are synced every tenth of a second; what a "
+		"power cut takes is reported. When there is no room, --on-full decides; what is "
+		"dropped is counted in the store by range and reason (drop-oldest drops a 64th of "
+		"the spool at once). drop-newest keeps what came first; wait lets the pipe fill, so "
+		"that whoever writes into it waits, or loses pictures unseen; stop finishes what "
+		"the spool holds and ends with 75. Without --spool, what is read and not yet stored "
+		"is lost with the process, and the writer waits for the line.\n\n"
 		"--watch takes what is in the folder, then each file once it was closed after "
 		"writing, or moved in. With --done, a file leaves the folder when its row is "
 		"durable, and what was under way when capture died is sent again under the same "
@@ -60,8 +81,8 @@ static const struct stage_spec spec = {
 		"# what a camera program drops into a folder\n"
 		"capture --watch /srv/inbox --done /srv/inbox/done | ...\n"
 		"# a video stream, at 5 pictures a second\n"
-		"ffmpeg -i rtsp://cam/1 -vf fps=5 -f image2pipe -c:v ppm - | capture - --name cam1 "
-		"| ...",
+		"ffmpeg -i rtsp://cam/1 -vf fps=5 -f image2pipe -c:v ppm - |\n"
+		"    capture - --name cam1 --spool /var/spool/andon/cam1 --spool-size 20G | ...",
 	},
 	.options = rows,
 	.pushes = true,
@@ -75,9 +96,10 @@ static int pass_on(struct stage *stage, struct picture *picture)
 	struct err why;
 	struct frame *f = picture->frame;
 	int result = picture_decode(picture, &options.decode, &why);
-	int64_t took_ns = clock_real_ns() - f->captured_ns; /* reading counts too */
+	int64_t began_ns = picture->began_ns ? picture->began_ns : f->captured_ns;
+	int64_t took_ns = clock_real_ns() - began_ns; /* reading counts too */
 
-	frame_timed(f, "capture", f->captured_ns, took_ns > 0 ? took_ns : 0);
+	frame_timed(f, "capture", began_ns, took_ns > 0 ? took_ns : 0);
 	if (result == 0)
 		return stage_send(stage, &picture->frame);
 	log_info("%s", why.text);
@@ -86,11 +108,8 @@ static int pass_on(struct stage *stage, struct picture *picture)
 
 static void acked(void *context, const char *name, uint64_t run, uint64_t seq)
 {
-	struct source *source = context;
-
 	(void)name;
-	if (source->kind->acked)
-		source->kind->acked(source, run, seq);
+	source_acked(context, run, seq);
 }
 
 int main(int argc, char **argv)
@@ -116,6 +135,6 @@ int main(int argc, char **argv)
 		code = why.code;
 	}
 	code = stage_close(&stage, code);
-	source_close(&source);
+	source_close(&source, code == 0);
 	return code;
 }

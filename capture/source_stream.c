@@ -49,7 +49,7 @@ static int read_more(struct source *s, struct split *split, struct err *e)
 	if (split_room(split, &to, &room, e) < 0)
 		return -1;
 	do {
-		int ready = stage_wait(s->stage, STDIN_FILENO, -1);
+		int ready = source_wait(s, STDIN_FILENO, -1);
 		if (ready <= 0)
 			return 0;
 		n = read(STDIN_FILENO, to, room);
@@ -98,6 +98,7 @@ static void stream_close(struct source *s)
 
 const struct source_kind source_stream = {
 	.name = "stream",
+	.live = true,
 	.takes = stream_takes,
 	.open = stream_open,
 	.next = stream_next,

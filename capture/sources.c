@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/live.h"
 #include "common/stage.h"
 
 #define LATE_NS ((int64_t)50000000)
@@ -26,7 +27,21 @@ int source_open(struct source *s, struct stage *stage, const struct source_optio
 	for (size_t i = 0; !s->kind; i++)
 		if (kinds[i]->takes(s))
 			s->kind = kinds[i];
-	return s->kind->open(s, e);
+	if (live_check(s, e) < 0 || s->kind->open(s, e) < 0)
+		return -1;
+	if (!options->spool)
+		return 0;
+	return live_open(s, e);
+}
+
+int source_wait(struct source *s, int fd, int64_t timeout_ms)
+{
+	return s->live ? live_wait(s->live, fd, timeout_ms) : stage_wait(s->stage, fd, timeout_ms);
+}
+
+static bool stopping(const struct source *s)
+{
+	return s->live ? live_stopping(s->live) : stage_stopping(s->stage);
 }
 
 /* Wait until the next picture is due. 0, or -1 if somebody asks to stop. A short delay is caught up
@@ -41,28 +56,45 @@ static int keep_pace(struct source *s)
 		s->due_ns = now;
 	while ((now = clock_mono_ns()) < s->due_ns) {
 		int64_t ms = (s->due_ns - now + 999999) / 1000000;
-		if (stage_wait(s->stage, -1, ms) < 0)
+		if (source_wait(s, -1, ms) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-int source_next(struct source *s, struct picture *p, struct err *e)
+int source_take(struct source *s, struct picture *p, struct err *e)
 {
 	int got;
 
 	memset(p, 0, sizeof *p);
 	if (s->options->count > 0 && s->given == (uint64_t)s->options->count)
 		return 0;
-	if (stage_stopping(s->stage) || (s->options->rate > 0 && keep_pace(s) < 0))
+	if (stopping(s) || (s->options->rate > 0 && keep_pace(s) < 0))
 		return 0;
 	got = s->kind->next(s, p, e);
 	s->given += got == 1;
 	return got;
 }
 
-void source_close(struct source *s)
+int source_next(struct source *s, struct picture *p, struct err *e)
 {
+	if (!s->live)
+		return source_take(s, p, e);
+	memset(p, 0, sizeof *p);
+	return live_next(s->live, p, e);
+}
+
+void source_acked(struct source *s, uint64_t run, uint64_t seq)
+{
+	if (s->live)
+		live_acked(s->live, run, seq);
+	else if (s->kind->acked)
+		s->kind->acked(s, run, seq);
+}
+
+void source_close(struct source *s, bool told)
+{
+	live_close(&s->live, told);
 	if (s->kind)
 		s->kind->close(s);
 	memset(s, 0, sizeof *s);

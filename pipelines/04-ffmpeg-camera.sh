@@ -7,12 +7,13 @@
 #   pipelines/04-ffmpeg-camera.sh film.mp4 model.onnx film.db
 #   pipelines/04-ffmpeg-camera.sh test model.onnx test.db 50      moving bars, no camera needed
 #
-# Runs until the source ends, FRAMES are through, or Ctrl-C. FPS=2 takes two pictures a second.
+# Runs until the source ends, FRAMES are through, or Ctrl-C. FPS=2 takes two pictures a second. Pictures that are not yet stored lie in SPOOL
+# (OUT.db.spool): start it again after whatever went wrong, and they are finished first.
 set -euo pipefail
 trap : TERM # a supervisor tells all processes to stop: the stages drain, and this script waits for them
 
 if [ $# -lt 2 ] || [[ $1 == -* ]]; then
-	sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
 	exit 64
 fi
 command -v ffmpeg >/dev/null || {
@@ -30,6 +31,9 @@ rtsp://*) open=(-rtsp_transport tcp -i "$source") ;; # tcp: late rather than tor
 /dev/video*) open=(-f v4l2 -i "$source") ;;
 *) open=(-i "$source") ;;
 esac
+# A film can wait for the line; of what cannot, the oldest goes when the spool is full.
+full=drop-oldest
+[ ! -f "$source" ] || full='wait'
 [ -z "${FPS:-}" ] || open+=(-vf "fps=$FPS")
 [ -z "$frames" ] || open+=(-frames:v "$frames")
 
@@ -40,4 +44,4 @@ esac
 	trap : TERM
 	ffmpeg -nostdin -loglevel error "${open[@]}" -f image2pipe -c:v ppm - || [ $? -eq 255 ]
 } |
-	capture - --name "${NAME:-camera}" | preprocess | infer -m "$model" | sink "$out"
+	capture - --name "${NAME:-camera}" --spool "${SPOOL:-$out.spool}" --on-full "$full" | preprocess | infer -m "$model" | sink "$out"

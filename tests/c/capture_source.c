@@ -29,6 +29,24 @@ bool stage_stopping(const struct stage *s)
 	return stopping;
 }
 
+int stage_resume(struct stage *s, const char *source, uint64_t run, uint64_t emitted,
+		 uint64_t dropped, bool ended)
+{
+	(void)s;
+	printf("run %s %" PRIu64 " %" PRIu64 " %" PRIu64 "%s\n", source, run, emitted, dropped,
+	       ended ? " ended" : "");
+	return 0;
+}
+
+int stage_drop(struct stage *s, const char *source, uint64_t run, uint64_t first, uint64_t last,
+	       const char *reason)
+{
+	(void)s;
+	printf("drop %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n", source, run, first, last,
+	       reason);
+	return 0;
+}
+
 int stage_wait(struct stage *s, int fd, int64_t timeout_ms)
 {
 	static int64_t idle_until;
@@ -61,7 +79,7 @@ static void print(const struct picture *p, int result, const struct err *why)
 
 int main(int argc, char **argv)
 {
-	struct source_options options = { .loop = 1 };
+	struct source_options options = { .loop = 1, .spool_size = SPOOL_SIZE };
 	int64_t ack = INT64_MAX, crash = INT64_MAX, given = 0;
 	struct source source;
 	struct picture p;
@@ -99,8 +117,8 @@ int main(int argc, char **argv)
 	while (got == 0 && (got = source_next(&source, &p, &why)) == 1) {
 		struct frame *f = p.frame;
 		print(&p, picture_decode(&p, &options.decode, &why), &why);
-		if (given++ < ack && source.kind->acked)
-			source.kind->acked(&source, f->run, f->seq);
+		if (given++ < ack)
+			source_acked(&source, f->run, f->seq);
 		frame_free(&f);
 		got = 0;
 		if (given >= crash)
@@ -108,6 +126,6 @@ int main(int argc, char **argv)
 	}
 	if (got < 0)
 		printf("error %d %s\n", why.code, why.text);
-	source_close(&source);
+	source_close(&source, false);
 	return got < 0;
 }

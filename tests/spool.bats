@@ -1,0 +1,262 @@
+#!/usr/bin/env bats
+# Live sources: the spool between a camera that does not wait and a line that does.
+# shellcheck disable=SC2154,SC2153  # start sets variables by name
+
+setup() {
+	load helper
+	relay=$BUILD/test/common_stages
+	cd "$BATS_TEST_TMPDIR" || return
+	pictures=ipc://$BATS_TEST_TMPDIR/pictures scores=ipc://$BATS_TEST_TMPDIR/scores
+}
+
+teardown() {
+	end_started
+}
+
+camera() { "$PYTHON" "$TOP/tests/camera.py" "$@"; }
+# start_capture STREAM [OPTION…]
+start_capture() {
+	# shellcheck disable=SC2016
+	start CAPTURE bash -c 'exec <"$1" && exec capture - --name cam --spool spool --out "$2" "${@:3}"' capture \
+		"$1" "$pictures" "${@:2}" 7>&-
+}
+start_relay() { start RELAY "$relay" relay --in "$pictures" --out "connect:$scores" "$@"; }
+start_sink() { start SINK sink --in "bind:$scores" x.db --quiet; }
+have() { [ "$(rows x.db)" -ge "$1" ]; }
+of_runs() { # RUNS ROWS: rows of so many runs, so many
+	have "$2" && [ "$(sql x.db 'select count(distinct run) from results')" -ge "$1" ]
+}
+ended() { ! kill -0 "$1" 2>/dev/null; }
+ends() { # NAME…: each ends by itself, well
+	local name code
+	for name; do
+		code=0
+		wait_until 60 ended "${!name}" || return 1
+		wait "${!name}" || code=$?
+		[ "$code" -eq 0 ] || { echo "$name ended with $code"; return 1; }
+	done
+}
+kill9() {
+	kill -9 "$1"
+	wait "$1" 2>/dev/null || true
+}
+in_spool() { [ "$(du -cb spool/*.spool | tail -n 1 | cut -f1)" -ge "$1" ]; }
+
+# Every seq of every run is a row or in a drop, none in both, and the runs have ended.
+balanced() {
+	run -0 sink --audit x.db
+	[[ $output != *MISSING* ]]
+	[[ $output != *"not seen"* ]]
+	[ "$(sql x.db 'select count(*) from results r join drops d using (source, run)
+		where r.seq between d.first and d.last')" -eq 0 ]
+	[ "$(sql x.db 'select sum(emitted) - sum(dropped) from runs')" -eq "$(rows x.db)" ]
+	[ "$(sql x.db 'select coalesce(sum(last - first + 1), 0) from drops')" -eq "$(sql x.db 'select sum(dropped) from runs')" ]
+}
+
+@test "kill -9 of capture ten times while the camera goes on: every picture is a row or a counted drop" {
+	mkfifo stream
+	exec 7<>stream # so that the camera never finds it closed
+	start CAMERA camera 0 0.005 20000 >stream 7>&-
+	start_sink
+	start_relay
+	local n
+	for n in {1..10}; do
+		start_capture stream
+		wait_until 60 of_runs "$n" $((n * 20))
+		kill9 "$CAPTURE"
+	done
+	start_capture stream
+	wait_until 60 of_runs 11 300
+	kill -TERM "$CAPTURE"
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(sql x.db 'select count(*) from runs where ended')" -eq 11 ]
+	[ "$(sql x.db 'select count(distinct run) from results')" -eq 11 ]
+	# A picture that was cut by a kill is an error row of the next run, no more than one for each.
+	[ "$(sql x.db "select count(*) from results where reason like '%broken%'")" -le 10 ]
+	# What is done leaves the spool: only the number of the last run stays.
+	[ "$(find spool -type f | wc -l)" -eq 1 ]
+	[ "$(du -cb spool/*.spool | tail -n 1 | cut -f1)" -eq 512 ]
+}
+
+numbers() { sql x.db "select json_extract(meta, '\$.width') - 1000 from results order by 1"; }
+# What 100 pictures become of which the spool holds ten, before anybody is downstream: overflow WORD.
+overflow() {
+	camera 100 0 100000 >stream.pgm
+	start_capture stream.pgm --spool-size 1M --on-full "$1" 2>err
+}
+finish_line() {
+	start_sink
+	start_relay
+}
+
+@test "spool full, drop-oldest: the newest are kept, and the lost ones counted by range and reason" {
+	overflow drop-oldest
+	wait_until 30 grep -q 'full (1 MB): the oldest pictures are dropped' err
+	wait_until 30 in_spool 800000
+	finish_line
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(numbers | tail -n 1)" = 99 ]
+	[ "$(rows x.db)" -ge 8 ]
+	[ "$(sql x.db 'select sum(last - first + 1) from drops')" -ge 60 ]
+	[ "$(sql x.db "select count(*) from drops where reason <> 'spool full'")" -eq 0 ]
+	# The line takes a handful at once; what was dropped behind it is few ranges, not one for each picture.
+	[ "$(sql x.db 'select count(*) from drops')" -le 12 ]
+	[ "$(grep -c 'are dropped' err)" -eq 1 ]
+}
+
+@test "spool full, drop-newest: what came first is kept" {
+	overflow drop-newest
+	wait_until 30 grep -q 'full (1 MB): new pictures are dropped' err
+	wait_until 30 in_spool 800000
+	finish_line
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(numbers | head -n 1)" = 0 ]
+	[ "$(sql x.db "select count(*) from drops where reason = 'spool full'")" -ge 1 ]
+}
+
+@test "spool full, wait: the camera waits, nothing is lost" {
+	overflow wait
+	wait_until 30 grep -q 'full (1 MB): nothing is read until there is room' err
+	finish_line
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(rows x.db)" -eq 100 ]
+	numbers | cmp - <(seq 0 99)
+}
+
+@test "spool full, stop: capture finishes what it has and ends with 75" {
+	local code=0
+	overflow stop
+	wait_until 30 grep -q 'full (1 MB): capture stops' err
+	finish_line
+	ends RELAY SINK
+	wait "$CAPTURE" || code=$?
+	[ "$code" -eq 75 ]
+	grep -q 'error: the spool is full (1 MB); --on-full stop' err
+	balanced
+	[ "$(sql x.db 'select sum(last - first + 1) from drops')" -eq 1 ]
+}
+
+@test "the spool's disk is full: as a full spool, said once, and the process lives" {
+	mkdir spool
+	mount -t tmpfs -o size=2M none spool 2>/dev/null || skip "a small disk cannot be mounted here"
+	camera 100 0 100000 >stream.pgm
+	start_capture stream.pgm 2>err
+	wait_until 30 grep -q 'cannot write to the spool: No space left on device: the oldest' err
+	finish_line
+	local code=0
+	ends CAPTURE RELAY SINK && balanced && [ "$(numbers | tail -n 1)" = 99 ] &&
+		[ "$(sql x.db "select count(*) from drops where reason like '%disk is full%'")" -ge 1 ] || code=1
+	umount spool
+	[ "$code" -eq 0 ]
+	[ "$(grep -c 'No space' err)" -eq 1 ]
+}
+
+rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
+
+@test "a stalled line stops neither the reading nor the memory's rest, and loses nothing" {
+	sanitized && skip "memory under a sanitizer"
+	mkfifo stream
+	start_sink
+	start_relay --work 100s # takes one and sits on it
+	start_capture stream
+	start CAMERA camera 400 0.005 300000 >stream
+	wait_until 30 in_spool 30000000
+	local before after
+	before=$(rss "$CAPTURE")
+	wait_until 60 ended "$CAMERA"
+	wait_until 30 in_spool 110000000
+	after=$(rss "$CAPTURE")
+	echo "$before kB at 30 MB, $after kB at 120 MB"
+	[ $((after - before)) -lt 8192 ]
+	kill9 "$RELAY"
+	start_relay
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(rows x.db)" -eq 400 ]
+	numbers | cmp - <(seq 0 399)
+}
+
+@test "a picture that was cut when the power went is counted, and the cut is told" {
+	camera 20 0 30000 >stream.pgm
+	start_capture stream.pgm --on-full wait
+	wait_until 30 in_spool 550000
+	kill9 "$CAPTURE"
+	local last
+	last=$(find spool -name '*.spool' | sort | tail -n 1)
+	truncate -s -20000 "$last"
+	"$BUILD/test/capture_spool" --reboot spool
+	start_capture stream.pgm -v 2>err
+	finish_line
+	ends CAPTURE RELAY SINK
+	balanced
+	grep -q 'ended while a picture was put into the spool: [0-9]* bytes are cut off, the picture counts as dropped' err
+	grep -q 'the machine stopped while run [0-9]* of cam was being taken' err
+	[ "$(rows x.db)" -eq 39 ]
+	[ "$(sql x.db "select first || '-' || last || ' ' || reason from drops")" = "19-19 lost before it was whole in the spool" ]
+}
+
+@test "a picture larger than the whole spool is counted, the others go on" {
+	{
+		camera 2 0 1000
+		camera 1 0 3000000
+		camera 2 0 1000
+	} >stream.pgm
+	start_capture stream.pgm --spool-size 1M
+	finish_line
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(sql x.db "select first || '-' || last || ' ' || reason from drops")" = "2-2 larger than the whole spool" ]
+	[ "$(rows x.db)" -eq 4 ]
+}
+
+@test "Ctrl-C: what the spool holds still goes, nothing stays" {
+	mkfifo stream
+	exec 7<>stream
+	start CAMERA camera 0 0.002 20000 >stream 7>&-
+	start_sink
+	start_relay --work 5ms
+	start_capture stream
+	wait_until 30 have 100
+	kill -TERM "$CAPTURE"
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(sql x.db 'select sum(emitted) from runs')" -eq "$(rows x.db)" ]
+}
+
+newer_than() { [[ $(find spool -name '*.spool' | sort | tail -n 1) > $1 ]]; }
+
+@test "one spool, one process; runs go on counting; options that do nothing are refused in words" {
+	mkfifo stream
+	exec 7<>stream
+	start_capture stream
+	wait_until 30 in_spool 512
+	run -75 --separate-stderr capture - --spool spool --out "$scores" <stream 7>&-
+	[[ $stderr == *"--spool: 'spool' is in use by another capture"* ]]
+	kill9 "$CAPTURE"
+	find spool -name '*.spool' >before
+	start_capture stream
+	wait_until 30 newer_than "$(cat before)"
+	kill9 "$CAPTURE"
+	exec 7>&-
+	mkdir in
+	run -64 --separate-stderr capture --watch in --spool spool
+	[[ $stderr == *"--spool: what comes from a folder is safe where it lies"* ]]
+	run -64 --separate-stderr capture in --spool spool
+	[[ $stderr == *"--spool: what comes from files is safe where it lies"* ]]
+	run -64 --separate-stderr capture --watch in --on-full wait
+	[[ $stderr == *"--on-full goes with --spool"* ]]
+	run -64 --separate-stderr capture - --spool-size 2G <before
+	[[ $stderr == *"--spool-size goes with --spool"* ]]
+	run -64 --separate-stderr capture - --spool spool --on-full panic <before
+	[[ $stderr == *"--on-full: 'panic' is none of drop-oldest, drop-newest, wait, stop"* ]]
+	run -64 --separate-stderr capture - --spool spool --run 7 <before
+	[[ $stderr == *"--run: with --spool each start is a new run"* ]]
+	run -64 --separate-stderr capture - --spool spool --spool-size 2X <before
+	[[ $stderr == *"--spool-size: '2X' is not a size"* ]]
+	run -73 --separate-stderr capture - --spool no/such/folder <before
+	[[ $stderr == *"--spool: cannot make folder 'no/such/folder'"* ]]
+}
