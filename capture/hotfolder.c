@@ -292,6 +292,11 @@ void hotfolder_seen(struct hotfolder *h, const char *name, const struct stat *st
 	seen_before(&h->seen, name, status);
 }
 
+void hotfolder_forget(struct hotfolder *h, const char *name, const struct stat *status)
+{
+	seen_forget(&h->seen, name, status);
+}
+
 int hotfolder_fd(const struct hotfolder *h)
 {
 	return h->inotify;

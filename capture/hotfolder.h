@@ -20,6 +20,9 @@ int hotfolder_next(struct hotfolder *h, const char **name, struct stat *status, 
 /* Do not tell this file, as it is now. */
 void hotfolder_seen(struct hotfolder *h, const char *name, const struct stat *status);
 
+/* This file will not come again as it was: it has been moved away. */
+void hotfolder_forget(struct hotfolder *h, const char *name, const struct stat *status);
+
 /* What to wait for when there was none: the descriptor is readable, or the time is over. */
 int hotfolder_fd(const struct hotfolder *h);
 int64_t hotfolder_wait_ms(const struct hotfolder *h);

@@ -63,6 +63,34 @@ bool seen_before(struct seen *s, const char *name, const struct stat *status)
 	return false;
 }
 
+/* What stands behind the gap moves up if it is looked for at, or before, the gap: else a search would
+ * end there and not find it. (Knuth, The Art of Computer Programming, volume 3, algorithm 6.4R.) */
+static void close_gap(struct seen *s, size_t gap)
+{
+	size_t mask = s->capacity - 1;
+
+	for (size_t i = (gap + 1) & mask; s->print[i]; i = (i + 1) & mask) {
+		if (((i - (s->print[i] & mask)) & mask) < ((i - gap) & mask))
+			continue;
+		s->print[gap] = s->print[i];
+		gap = i;
+	}
+	s->print[gap] = 0;
+}
+
+void seen_forget(struct seen *s, const char *name, const struct stat *status)
+{
+	uint64_t print = s->count ? fingerprint(name, status) : 0, *at;
+
+	if (print == 0)
+		return;
+	at = place(s->print, s->capacity, print);
+	if (*at == 0)
+		return;
+	close_gap(s, (size_t)(at - s->print));
+	s->count--;
+}
+
 void seen_free(struct seen *s)
 {
 	free(s->print);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* Start from all zeroes. Eight bytes for each file. */
+/* Start from all zeroes. Sixteen bytes at most for each file that is in it. */
 struct seen {
 	uint64_t *print; /* fingerprints; open addressing, 0 is empty */
 	size_t count, capacity;
@@ -15,6 +15,9 @@ struct seen {
 
 /* Was the file, as it is, in the set? If not, it is now (unless memory is short). */
 bool seen_before(struct seen *s, const char *name, const struct stat *status);
+
+/* It is not in the set any more. */
+void seen_forget(struct seen *s, const char *name, const struct stat *status);
 
 void seen_free(struct seen *s);
 

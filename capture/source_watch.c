@@ -236,23 +236,33 @@ static int move_away(const struct watch *w, const struct entry *entry)
 	return result;
 }
 
-static void watch_acked(struct source *s, uint64_t run, uint64_t seq)
+/* Its row is durable: out of the folder with it, as far as it is still there and the same. */
+static int put_away(struct source *s, const struct entry *entry)
 {
 	struct watch *w = s->self;
-	const struct entry *entry = journal_find(&w->journal, run, seq);
 	struct stat status;
 
-	if (!entry)
-		return;
-	if (w->done >= 0 && fstatat(hotfolder_dir(w->hot), entry->name, &status, 0) == 0 &&
-	    entry_matches(entry, &status) && move_away(w, entry) < 0) {
+	if (fstatat(hotfolder_dir(w->hot), entry->name, &status, 0) < 0 ||
+	    !entry_matches(entry, &status))
+		return 0;
+	if (move_away(w, entry) < 0) {
 		if (!w->told_move)
 			log_warn("cannot move '%s' to '%s': %s", entry->name, s->options->done,
 				 strerror(errno));
 		w->told_move = true;
-		return;
+		return -1;
 	}
-	journal_settle(&w->journal, run, seq);
+	hotfolder_forget(w->hot, entry->name, &status);
+	return 0;
+}
+
+static void watch_acked(struct source *s, uint64_t run, uint64_t seq)
+{
+	struct watch *w = s->self;
+	const struct entry *entry = journal_find(&w->journal, run, seq);
+
+	if (entry && (w->done < 0 || put_away(s, entry) == 0))
+		journal_settle(&w->journal, run, seq);
 }
 
 static void watch_close(struct source *s)
