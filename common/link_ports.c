@@ -94,7 +94,23 @@ static struct port *port_of_peer(struct link *l, int peer, struct route **route)
 	return NULL;
 }
 
+static ino_t inode_of(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
 /* --- actions of the core ------------------------------------------------------------------------ */
+
+static bool is_gone(const struct link *l, int peer)
+{
+	int i = 0;
+
+	while (i < l->gone_count && l->gone[i].peer != peer)
+		i++;
+	return i < l->gone_count;
+}
 
 static void note_gone(struct link *l, int peer, bool no_memory)
 {
@@ -112,6 +128,29 @@ static void note_gone(struct link *l, int peer, bool no_memory)
 	l->gone[i].no_memory &= no_memory;
 }
 
+/* ZeroMQ cannot close one connection of a socket; its descriptor can be shut down. */
+static void shut(const struct route *r)
+{
+	if (r->inode && inode_of(r->fd) == r->inode)
+		shutdown(r->fd, SHUT_RDWR);
+}
+
+/* Does so much lie there unread that it cannot be for want of time? Twice what may be unacknowledged. */
+static bool is_too_much(const struct link *l, struct backlog *b, size_t size)
+{
+	size_t lies = b ? atomic_load(&b->bytes) : 0;
+
+	return lies > 0 && lies + size > 2 * l->setup.core.retain_bytes;
+}
+
+/* A neighbour that does not read what it makes us send: its connection ends, and what waits for it. */
+static void hang_up(struct link *l, const struct route *r)
+{
+	link_act_note(l, 0, "a neighbour does not read what it is sent: its connection ends");
+	if (r)
+		shut(r);
+}
+
 void link_act_send(void *context, int peer, const struct message *m)
 {
 	struct link *l = context;
@@ -120,7 +159,7 @@ void link_act_send(void *context, int peer, const struct message *m)
 	uint8_t header[WIRE_HEADER_MAX];
 	struct err e;
 
-	if (!p || !p->socket)
+	if (!p || !p->socket || is_gone(l, peer))
 		return;
 	int n = wire_encode(m, header, sizeof header, &e);
 	if (n < 0) {
@@ -129,10 +168,18 @@ void link_act_send(void *context, int peer, const struct message *m)
 	}
 	struct buffer *payload =
 	    m->kind == MESSAGE_FRAME && m->has_payload ? m->frame->payload : NULL;
-	if (parts_send(p->socket, route, header, (size_t)n, payload) < 0)
-		note_gone(l, peer, errno == ENOMEM);
-	else if (m->kind == MESSAGE_FRAME)
+	struct backlog *backlog = route ? route->backlog : p->backlog;
+	if (payload && is_too_much(l, backlog, payload->size)) {
+		hang_up(l, route);
+		note_gone(l, peer, false);
+	} else if (parts_send(p->socket, route, header, (size_t)n, payload, backlog) < 0) {
+		int why = errno;
+		if (why == EAGAIN)
+			hang_up(l, route);
+		note_gone(l, peer, why == ENOMEM);
+	} else if (m->kind == MESSAGE_FRAME) {
 		(void)failpoint("sent");
+	}
 }
 
 void link_act_reset(void *context, int peer)
@@ -168,13 +215,6 @@ void link_act_forget(void *context, int peer)
 
 /* --- peers of bound addresses ------------------------------------------------------------------- */
 
-static ino_t inode_of(int fd)
-{
-	struct stat st;
-
-	return fd >= 0 && fstat(fd, &st) == 0 ? st.st_ino : 0;
-}
-
 /* Whose connection does this message come from? False: nobody who may be here. */
 static bool identify(const struct link *l, const struct port *p, struct parts *in, struct route *r)
 {
@@ -182,27 +222,41 @@ static bool identify(const struct link *l, const struct port *p, struct parts *i
 
 	*r = (struct route){ .peer = -1, .fd = -1, .size = (uint8_t)zmq_msg_size(id) };
 	memcpy(r->id, zmq_msg_data(id), r->size);
+	r->fd = zmq_msg_get(from, ZMQ_SRCFD);
+	r->inode = inode_of(r->fd);
 	if (!l->setup.curve || address_is_ipc(p->address->url))
 		return true;
 	const char *key = zmq_msg_gets(from, "User-Id");
 	if (!key || strlen(key) >= KEY_SIZE || !curve_admits(l->setup.curve, key))
 		return false;
 	memcpy(r->key, key, strlen(key) + 1);
-	r->fd = zmq_msg_get(from, ZMQ_SRCFD);
-	r->inode = inode_of(r->fd);
 	return true;
 }
 
-static struct route *free_route(struct port *p)
+/* A place for it: its own of before, if it was forgotten but is still connected (what waits for it is counted
+ * there), a free one, or a new one. */
+static struct route *place_for(struct port *p, const struct route *fresh)
 {
-	for (size_t i = 0; i < p->routes; i++)
-		if (p->route[i].peer < 0)
-			return &p->route[i];
-	struct route *more = realloc(p->route, (p->routes + 1) * sizeof *more);
-	if (!more)
-		return NULL;
-	p->route = more;
-	return &more[p->routes++];
+	struct route *open = NULL;
+
+	for (size_t i = 0; i < p->routes; i++) {
+		struct route *r = &p->route[i];
+		if (r->peer < 0 && r->size == fresh->size && memcmp(r->id, fresh->id, r->size) == 0)
+			return r;
+		if (r->peer < 0)
+			open = r;
+	}
+	if (!open) {
+		struct route *more = realloc(p->route, (p->routes + 1) * sizeof *more);
+		if (!more)
+			return NULL;
+		p->route = more;
+		open = &more[p->routes++];
+		open->backlog = NULL;
+	}
+	backlog_drop(&open->backlog);
+	open->backlog = backlog_new();
+	return open;
 }
 
 int link_peer_of(struct link *l, struct port *p, struct parts *in, int64_t now)
@@ -220,9 +274,10 @@ int link_peer_of(struct link *l, struct port *p, struct parts *in, int64_t now)
 	}
 	if (!identify(l, p, in, &fresh))
 		return -1;
-	struct route *r = free_route(p);
+	struct route *r = place_for(p, &fresh);
 	if (!r)
 		return -1;
+	fresh.backlog = r->backlog;
 	*r = fresh;
 	r->peer = link_core_peer(l->core, p->endpoint, now);
 	return r->peer;
@@ -230,8 +285,7 @@ int link_peer_of(struct link *l, struct port *p, struct parts *in, int64_t now)
 
 /* --- a changed list of keys --------------------------------------------------------------------- */
 
-/* ZeroMQ cannot close one connection of a socket; its descriptor can be shut down. Whoever it was
- * has to greet again, and is refused. */
+/* Whoever it was has to greet again, and is refused. */
 static void check_routes(struct link *l, struct port *p, int64_t now)
 {
 	for (size_t i = 0; i < p->routes; i++) {
@@ -239,8 +293,7 @@ static void check_routes(struct link *l, struct port *p, int64_t now)
 		if (r->peer < 0 || !*r->key || curve_admits(l->setup.curve, r->key))
 			continue;
 		log_warn("key '%s' is not in the list any more: its connection ends", r->key);
-		if (r->inode && inode_of(r->fd) == r->inode)
-			shutdown(r->fd, SHUT_RDWR);
+		shut(r);
 		link_core_gone(l->core, r->peer, now);
 	}
 }

@@ -8,16 +8,26 @@
 
 #include <sys/types.h>
 
+#include <stdatomic.h>
+
 #include "common/link.h"
 
 #define LINK_PORTS_MAX 256
 #define LINK_ID_MAX 255
+
+/* Payload that was given to ZeroMQ for one connection and is not yet written. ZeroMQ's thread counts it
+ * down, perhaps when the connection is over: shared, and freed by the last. */
+struct backlog {
+	atomic_size_t bytes;
+	atomic_int references;
+};
 
 struct route {
 	int peer; /* -1: free */
 	uint8_t size, id[LINK_ID_MAX];
 	char key[KEY_SIZE]; /* whose it is, "" without keys; and its connection, */
 	int fd;             /* which is still the same while the descriptor has this inode */
+	struct backlog *backlog;
 	ino_t inode;
 };
 
@@ -30,11 +40,12 @@ struct port {
 	bool fresh;          /* whoever was there cannot come back */
 	struct route *route; /* of a bound one */
 	size_t routes;
-	char key[KEY_SIZE]; /* that a connected one expects */
-	unsigned said;      /* reasons of refusal that were told, a bit each */
-	int broken_off;     /* greetings in a row */
-	int64_t open_at;    /* closed until then; 0: not so */
-	int probes;         /* still to do */
+	struct backlog *backlog; /* of a connected one */
+	char key[KEY_SIZE];      /* that a connected one expects */
+	unsigned said;           /* reasons of refusal that were told, a bit each */
+	int broken_off;          /* greetings in a row */
+	int64_t open_at;         /* closed until then; 0: not so */
+	int probes;              /* still to do */
 	int64_t probe_at;
 };
 

@@ -10,6 +10,9 @@
 #define EVENTS                                                                       \
 	(ZMQ_EVENT_HANDSHAKE_SUCCEEDED | HANDSHAKE_FAILED | ZMQ_EVENT_DISCONNECTED | \
 	 ZMQ_EVENT_CONNECT_RETRIED)
+/* Credit is the bound for frames; this one is for a neighbour that sends, or makes us send, what it does not
+ * read. More than the totals of all sources that there may be. */
+#define MESSAGES_MOST 8192
 #define CURVE_BYTES 64 /* what CURVE adds to a message, and more */
 
 static void set_int(void *socket, int option, int value)
@@ -24,8 +27,8 @@ static void socket_options(struct link *l, void *socket, bool router)
 	if (largest < WIRE_HEADER_MAX)
 		largest = WIRE_HEADER_MAX;
 	largest += CURVE_BYTES;
-	set_int(socket, ZMQ_SNDHWM, 0); /* credit is the bound */
-	set_int(socket, ZMQ_RCVHWM, 0);
+	set_int(socket, ZMQ_SNDHWM, MESSAGES_MOST);
+	set_int(socket, ZMQ_RCVHWM, MESSAGES_MOST);
 	set_int(socket, ZMQ_LINGER, 0);
 	zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
 	set_int(socket, ZMQ_HANDSHAKE_IVL, 3000);
@@ -124,6 +127,8 @@ int socket_open(struct link *l, struct port *p, struct err *e)
 	if (!p->socket)
 		return err_code(e, EX_OSERR, "no socket: %s", zmq_strerror(errno));
 	socket_options(l, p->socket, bind);
+	backlog_drop(&p->backlog);
+	p->backlog = bind ? NULL : backlog_new();
 	p->monitor = monitor_open(l->context, p->socket);
 	if (!p->monitor)
 		return err_code(e, EX_OSERR, "no socket monitor: %s", zmq_strerror(errno));
@@ -144,12 +149,38 @@ void socket_linger(struct port *p, int ms)
 		set_int(p->socket, ZMQ_LINGER, ms);
 }
 
-static void release_buffer(void *data, void *hint)
+struct backlog *backlog_new(void)
 {
-	struct buffer *b = hint;
+	struct backlog *b = calloc(1, sizeof *b);
+
+	if (b)
+		atomic_init(&b->references, 1);
+	return b;
+}
+
+void backlog_drop(struct backlog **b)
+{
+	if (*b && atomic_fetch_sub(&(*b)->references, 1) == 1)
+		free(*b);
+	*b = NULL;
+}
+
+/* A payload on its way. */
+struct outgoing {
+	struct buffer *buffer;
+	struct backlog *backlog;
+};
+
+static void release_payload(void *data, void *hint)
+{
+	struct outgoing *out = hint;
 
 	(void)data;
-	buffer_unref(&b);
+	if (out->backlog)
+		atomic_fetch_sub(&out->backlog->bytes, out->buffer->size);
+	backlog_drop(&out->backlog);
+	buffer_unref(&out->buffer);
+	free(out);
 }
 
 static int part_copy(zmq_msg_t *part, const void *bytes, size_t size)
@@ -161,18 +192,27 @@ static int part_copy(zmq_msg_t *part, const void *bytes, size_t size)
 }
 
 /* The payload goes out as it lies in memory; ZeroMQ holds a reference until it has been written. */
-static int part_share(zmq_msg_t *part, struct buffer *b)
+static int part_share(zmq_msg_t *part, struct buffer *b, struct backlog *backlog)
 {
-	if (zmq_msg_init_data(part, b->data, b->size, release_buffer, buffer_ref(b)) == 0)
+	struct outgoing *out = malloc(sizeof *out);
+
+	if (!out)
+		return -1;
+	*out = (struct outgoing){ buffer_ref(b), backlog };
+	if (backlog) {
+		atomic_fetch_add(&backlog->references, 1);
+		atomic_fetch_add(&backlog->bytes, b->size);
+	}
+	if (zmq_msg_init_data(part, b->data, b->size, release_payload, out) == 0)
 		return 0;
-	release_buffer(NULL, b);
+	release_payload(NULL, out);
 	return -1;
 }
 
 /* A ROUTER that has got an id and nothing after it would take the next message for its rest: parts
  * for which there is no memory are found out before the first is sent. */
 int parts_send(void *socket, const struct route *to, const void *header, size_t size,
-	       struct buffer *payload)
+	       struct buffer *payload, struct backlog *backlog)
 {
 	zmq_msg_t part[3];
 	int made = 0, sent = 0;
@@ -180,7 +220,7 @@ int parts_send(void *socket, const struct route *to, const void *header, size_t 
 	if (to && part_copy(&part[made++], to->id, to->size) < 0)
 		made = -1;
 	else if (part_copy(&part[made++], header, size) < 0 ||
-		 (payload && part_share(&part[made++], payload) < 0))
+		 (payload && part_share(&part[made++], payload, backlog) < 0))
 		made = -made;
 	int whole = made > 0 ? made : 0, why = ENOMEM;
 	for (; sent < whole; sent++)

@@ -31,7 +31,11 @@ struct buffer *payload_wrap(zmq_msg_t *part);
 /* Send a message, all of it or nothing: to whom (a ROUTER's; or NULL), its header, its payload (or
  * NULL) as it lies in memory. 0, or -1 and errno; ENOMEM says nothing about who is there. */
 int parts_send(void *socket, const struct route *to, const void *header, size_t size,
-	       struct buffer *payload);
+	       struct buffer *payload, struct backlog *backlog);
+
+/* A connection's; NULL (no memory) counts nothing. */
+struct backlog *backlog_new(void);
+void backlog_drop(struct backlog **b); /* leaves NULL; takes NULL inside */
 
 /* --- link_ports.c: the peer who sent a message to a bound address, a new one if need be; -1: too
  * many, or not let in. */

@@ -479,6 +479,40 @@ poison() {
 	complete 50
 }
 
+# greedy HOW ROUNDS LIMIT_KIB OPTION…: a receiver that never reads what it makes the source send, beside a worker.
+greedy() {
+	need_python zmq msgpack
+	local how=$1 rounds=$2 limit=$3
+	shift 3
+	env --default-signal=INT "$stages" source --out "$in" -n 1000000 "$@" 2>said &
+	SOURCE=$!
+	echo "$SOURCE" >>pids
+	start_sink
+	start_worker W1
+	wait_until 20 have 50
+	"$PYTHON" "$TOP/tests/greedy.py" "$in" "$how" "$rounds"
+	most=$(awk '/VmHWM/ { print $2 }' "/proc/$SOURCE/status")
+	echo "$how: at most $most KiB"
+	sanitized || [ "$most" -lt "$limit" ]
+	kill -INT "$SOURCE"
+	ends SOURCE 0
+	ends SINK 0
+	ends W1 0
+	cat said
+	no_leftovers
+}
+
+@test "a receiver that acknowledges what it does not read is hung up on before memory is full" {
+	greedy ack 1500 $((260 * 1024)) -b 1000000 --pace 1ms
+	grep -q 'does not read what it is sent' said
+}
+
+@test "a receiver that asks, or greets, and never listens to the answers takes little memory" {
+	greedy ping 100000 $((20 * 1024)) --pace 1ms
+	: >"$rows"
+	greedy hello 30000 $((20 * 1024)) --pace 1ms
+}
+
 @test "two receivers that want different pictures: the second is told so, with both recipes" {
 	start_source -n 400 --pace 2ms
 	start_sink
