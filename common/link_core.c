@@ -113,7 +113,8 @@ struct link_core *link_core_new(const struct link_core_config *config,
 		c->config.retain_frames = 1;
 	c->do_ = actions;
 	c->context = context;
-	c->window = config->window > 0 ? config->window : 8;
+	/* Little, until the first frame has shown how large they are. */
+	c->window = config->window > 0 ? config->window : WINDOW_LEAST;
 	c->input_over = !config->pulls;
 	return c;
 }

@@ -6,6 +6,7 @@
 
 #define PEERS_MAX 1024
 #define TOTALS_MAX 65536
+#define WINDOW_LEAST 2
 #define ACK_RANGES_MAX WIRE_RANGES_MAX
 
 enum phase {

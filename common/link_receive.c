@@ -187,14 +187,20 @@ static struct delivery *hold(struct link_core *c, int peer, const struct message
 	return d;
 }
 
-/* The window follows the size of the frames that come, unless the stage has set it. */
+/* The window follows the size of the frames that come, unless the stage has set it. All upstreams share
+ * the budget. */
 static void adapt_window(struct link_core *c, size_t size)
 {
-	size_t window = WINDOW_BUDGET / (size + 1);
+	size_t window, ups = 0;
 
 	if (c->config.window > 0 || size == 0)
 		return;
-	c->window = window < 2 ? 2 : window > WINDOW_MOST ? WINDOW_MOST : (int)window;
+	for (int i = 0; i < c->peer_count; i++)
+		ups += peer_live(c->peer[i]) && peer_upstream(c, c->peer[i]);
+	window = WINDOW_BUDGET / (size + 1) / (ups ? ups : 1);
+	c->window = window < WINDOW_LEAST  ? WINDOW_LEAST
+		    : window > WINDOW_MOST ? WINDOW_MOST
+					   : (int)window;
 }
 
 /* Is this delivery the next of its session? One that came before is ignored; if one is missing the

@@ -178,6 +178,33 @@ static void check_leave(void)
 	link_core_free(&c);
 }
 
+/* What is granted to one who has not yet shown how large his frames are, and to several. */
+static void check_window(void)
+{
+	fixed_window = 0;
+	struct link_core *c = make(true, false);
+	int e = link_core_bind(c, true), p[8];
+
+	for (int i = 0; i < 8; i++)
+		p[i] = link_core_peer(c, e, now);
+	uint64_t s = hello(c, p[0], WIRE_VERSION, ROLE_SENDER, "", 1000);
+	link_core_flush(c, now);
+	check(last()->kind == MESSAGE_CREDIT && last()->upto == 2, "little at first");
+	for (int i = 1; i < 8; i++)
+		hello(c, p[i], WIRE_VERSION, ROLE_SENDER, "", 1000);
+	struct message m = { .kind = MESSAGE_FRAME, .session = s, .link_seq = 1 };
+	m.frame = frame_new();
+	snprintf(m.frame->source, sizeof m.frame->source, "s");
+	m.frame->payload = buffer_new(1 << 20);
+	hear(c, p[0], &m);
+	link_core_flush(c, now);
+	check(last()->kind == MESSAGE_CREDIT && last()->upto == 7,
+	      "of frames of 1 MiB the eighth part of 64 MiB to each of eight");
+	frame_free(&delivered);
+	link_core_free(&c);
+	fixed_window = 8;
+}
+
 static void check_time(void)
 {
 	struct link_core *c = make(true, false);
@@ -270,6 +297,7 @@ int main(void)
 	check_crowd();
 	check_lost();
 	check_leave();
+	check_window();
 	check_time();
 	check_observers();
 	frame_free(&delivered);

@@ -13,6 +13,7 @@
 static struct message said[64]; /* what the core sent, newest last */
 static int said_to[64], said_count;
 static int frames_said[64], tries_said[64], statuses_said[64]; /* of FRAMEs among them */
+static int fixed_window = 8;
 static int64_t work_ns;         /* of the next core: --work-timeout */
 static struct frame last_frame; /* a copy of the last FRAME's, without payload */
 static struct frame *delivered; /* the newest that the core gave the stage */
@@ -113,6 +114,7 @@ static struct link_core *make(bool pulls, bool pushes)
 	struct link_core_config config = { .pulls = pulls,
 					   .pushes = pushes,
 					   .seed = 42,
+					   .window = fixed_window,
 					   .retain_bytes = 1000,
 					   .retain_frames = 8,
 					   .max_tries = 3,
