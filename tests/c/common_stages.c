@@ -3,14 +3,16 @@
  *   common_stages source -n COUNT -b BYTES --pace TIME   frames 0 … COUNT-1 of (test, 1); of the top,
  *                                                        middle and bottom third of frame i, the one
  *                                                        that is i modulo 3 is the brightest
- *   common_stages relay --work TIME                      passes on, with its name in meta
+ *   common_stages relay --work TIME --begun FILE         passes on, with its name in meta; FILE gets
+ *                                                        the seq of each frame that it begins
  *   common_stages sink FILE --hold TIME                  FILE gets a line "source run seq status
- *                                                        label worker try" for each key, once
+ *                                                        label worker try" for each key, once;
+ *                                                        status 9: the pixels are not those sent
  *
- * --kill-at SEQ: die of SIGKILL while working on that frame, or --kill-when it is taken (at once),
+ * --kill-at SEQ (again: for another, too): die of SIGKILL while working on that frame, or --kill-when it is taken (at once),
  * sent, or stored (but not acknowledged); or abort() when it is taken, or hang in it for ever.
  *
- * run by: link.bats */
+ * run by: link.bats, faults_link.bats */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -24,8 +26,9 @@
 
 #define SEQ_MOST 1000000
 
-static int64_t count = 100, bytes = 300, pace, work, kill_at = -1, hold, window, workers;
-static const char *recipe = "", *kill_when = "working";
+static int64_t count = 100, bytes = 300, pace, work, hold, window, workers;
+static struct option_list kill_at;
+static const char *recipe = "", *kill_when = "working", *begun;
 
 static void rest(int64_t ms)
 {
@@ -39,7 +42,11 @@ static void rest(int64_t ms)
 /* What kills while it computes has begun a while ago. */
 static void die(uint64_t seq, const char *when)
 {
-	if ((int64_t)seq != kill_at || strcmp(when, kill_when) != 0)
+	size_t i = 0;
+
+	while (i < kill_at.count && strtoull(kill_at.item[i], NULL, 10) != seq)
+		i++;
+	if (i == kill_at.count || strcmp(when, kill_when) != 0)
 		return;
 	if (strcmp(when, "working") == 0)
 		rest(30);
@@ -48,6 +55,24 @@ static void die(uint64_t seq, const char *when)
 	while (strcmp(when, "hang") == 0)
 		rest(1000);
 	raise(SIGKILL);
+}
+
+static uint8_t shade(uint64_t seq, int64_t third)
+{
+	return (uint64_t)third == seq % 3 ? 200 : 50;
+}
+
+/* Not one byte of it may have come from elsewhere. */
+static bool is_picture(const struct frame *f)
+{
+	const struct buffer *b = f->payload;
+
+	if (!b || f->dtype != DTYPE_U8)
+		return f->dtype != DTYPE_U8;
+	for (size_t i = 0; i < b->size; i++)
+		if (b->data[i] != shade(f->seq, (int64_t)(i / (b->size / 3))))
+			return false;
+	return true;
 }
 
 static struct frame *picture(uint64_t seq)
@@ -64,8 +89,7 @@ static struct frame *picture(uint64_t seq)
 		frame_fail(f, &e);
 	else
 		for (int64_t i = 0; i < 3; i++)
-			memset(f->payload->data + i * third, (uint64_t)i == seq % 3 ? 200 : 50,
-			       (size_t)third);
+			memset(f->payload->data + i * third, shade(seq, i), (size_t)third);
 	return f;
 }
 
@@ -84,9 +108,12 @@ static int source(struct stage *s)
 static int relay(struct stage *s)
 {
 	struct frame *f;
+	int list = begun ? open(begun, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
 
 	while (stage_next(s, &f) == 1) {
 		uint64_t seq = f->seq;
+		if (list >= 0)
+			dprintf(list, "%" PRIu64 "\n", seq);
 		die(seq, "taken");
 		die(seq, "working");
 		die(seq, "abort");
@@ -123,8 +150,9 @@ static int sink(struct stage *s)
 		die(f->seq, "taken");
 		rest(hold);
 		int n = snprintf(line, sizeof line, "%s %" PRIu64 " %" PRIu64 " %d %s %s %d\n",
-				 f->source, f->run, f->seq, (int)f->status, label ? label : "-",
-				 worker ? worker : "-", f->try);
+				 f->source, f->run, f->seq,
+				 f->status == FRAME_OK && !is_picture(f) ? 9 : (int)f->status,
+				 label ? label : "-", worker ? worker : "-", f->try);
 		if (f->seq < SEQ_MOST && !seen[f->seq] && write(out, line, (size_t)n) != n)
 			return EX_IOERR;
 		seen[f->seq % SEQ_MOST] = true;
@@ -143,7 +171,8 @@ int main(int argc, char **argv)
 		{ "bytes", 'b', OPTION_INT, "N", &bytes, "bytes of each", 3, 1 << 26 },
 		{ "pace", 0, OPTION_TIME, "TIME", &pace, "between frames", 0, 10000 },
 		{ "work", 0, OPTION_TIME, "TIME", &work, "over each frame", 0, 100000 },
-		{ "kill-at", 0, OPTION_INT, "SEQ", &kill_at, "die of this frame", 0, SEQ_MOST },
+		{ "kill-at", 0, OPTION_LIST, "SEQ", &kill_at, "die of this frame", 0, 0 },
+		{ "begun", 0, OPTION_TEXT, "FILE", &begun, "where to note what is begun", 0, 0 },
 		{ "kill-when", 0, OPTION_TEXT, "WORD", &kill_when,
 		  "taken, working, abort, hang, sent, stored", 0, 0 },
 		{ "workers", 'j', OPTION_INT, "N", &workers, "processes", 1, 64 },

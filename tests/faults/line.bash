@@ -52,7 +52,8 @@ stage() {
 	start "$@" 2>>"log/$1" 3>&-
 }
 
-# Starts a program again until it ends well, as a service manager would; NAME.pid holds the present one's pid.
+# Starts a program again until it ends well, or fails when the file "over" is there, as a service manager would; NAME.pid
+# holds the present one's pid, NAME.codes what they ended with.
 supervise() {
 	local name=$1 code
 	shift
@@ -62,7 +63,8 @@ supervise() {
 		echo $! >"$name.new" && mv "$name.new" "$name.pid"
 		code=0
 		wait $! 2>/dev/null || code=$?
-		[ "$code" -ne 0 ] || break
+		echo "$code" >>"$name.codes"
+		[ "$code" -ne 0 ] && [ ! -e over ] || break
 		[ "$code" -gt 128 ] || [ "$code" -eq 75 ] || return "$code"
 	done
 }
@@ -112,7 +114,12 @@ log_says() { grep -qs "$2" "log/$1"; }
 # ends NAME…: each ends by itself, well. ends_with CODE NAME: so.
 ends_with() {
 	local code=0
-	wait_until "${PATIENCE:-60}" ended "${!2}" || return 1
+	wait_until "${PATIENCE:-60}" ended "${!2}" || {
+		echo "$2 goes on:"
+		ps -o pid=,ppid=,stat=,args= -p "$(paste -sd , pids)" || true
+		tail -n 3 log/*
+		return 1
+	}
 	wait "${!2}" || code=$?
 	[ "$code" -eq "$1" ] || {
 		echo "$2 ended with $code"
