@@ -64,7 +64,7 @@ supervise() {
 		code=0
 		wait $! 2>/dev/null || code=$?
 		echo "$code" >>"$name.codes"
-		[ "$code" -ne 0 ] && [ ! -e over ] || break
+		if [ "$code" -eq 0 ] || [ -e over ]; then break; fi
 		[ "$code" -gt 128 ] || [ "$code" -eq 75 ] || return "$code"
 	done
 }

@@ -160,7 +160,7 @@ def places(told):
 
 def innermost(told):
     """The library or program that called, seen through the C library."""
-    return next((frame for frame in told.split()[2:] if not frame.startswith("libc.so")), "")
+    return next((frame for frame in told.split()[2:] if not frame.startswith(("libc.so", "ld-linux"))), "")
 
 
 def one(case):
