@@ -25,6 +25,7 @@ teardown() {
 	holds
 }
 
+# bats test_tags=long
 @test "kill -9 of capture, of preprocess, of sink, each started again" {
 	injected "one SIGKILL each"
 	local role name
@@ -58,6 +59,7 @@ teardown() {
 	done
 }
 
+# bats test_tags=long
 @test "kill -9 of all at once, and all started again" {
 	injected "one SIGKILL to six processes"
 	start_line
@@ -87,6 +89,7 @@ teardown() {
 	holds
 }
 
+# bats test_tags=long
 @test "SIGTERM of a worker hands its work to the others" {
 	injected "one SIGTERM to one of three infer"
 	start_line

@@ -44,6 +44,7 @@ poison() {
 	poison working 137
 }
 
+# bats test_tags=long
 @test "two frames that crash each worker at once: exactly three deaths each, neighbours unharmed" {
 	poison abort 134
 }
@@ -197,6 +198,7 @@ through_cuts() {
 	holds_rows
 }
 
+# bats test_tags=long
 @test "a connection is cut in the middle of a 6 MB frame: no part of it is taken for a frame" {
 	injected "12 connections cut, 1 byte to 20 MB after they began"
 	through_cuts 1 11 64 150 500 700 65536 3000000 5999999 6000700 9000000 20000000
@@ -209,6 +211,27 @@ through_cuts() {
 	for ((i = 0; i < 40; i++)); do at+=($((1 + RANDOM * 32768 % 13000000 + RANDOM))); done
 	injected "100 connections cut: every 13th byte to 780, and 40 at random up to 13 MB, seed $SEED"
 	PATIENCE=120 through_cuts "${at[@]}"
+}
+
+# bats test_tags=long
+@test "a connection that breaks again and again while a frame is worked on: nobody is blamed" {
+	injected "five cuts, every 1.2 s, during 2 s of work over each of three frames"
+	local port other i
+	frames=3
+	port=$(free_port) other=$(free_port)
+	tensors=tcp://127.0.0.1:$other
+	with stage source SOURCE
+	tensors=tcp://127.0.0.1:$port
+	with stage store SINK
+	with stage relay W1 --work 2s
+	for i in 1 2 3 4 5; do timeout -s KILL 1.2 "$PYTHON" "$TOP/tests/faults/cut.py" "$port" "$other" 3>&- || true; done
+	start PROXY "$PYTHON" "$TOP/tests/faults/cut.py" "$port" "$other" 3>&-
+	ends SOURCE SINK W1
+	kill "$PROXY"
+	wait "$PROXY" || true
+	[ "$(sum_of 'sent again')" -ge 3 ]
+	[ -z "$(awk '$7 != 0' rows)" ]
+	holds_rows
 }
 
 # bats test_tags=long
@@ -233,6 +256,7 @@ through_cuts() {
 	holds_rows
 }
 
+# bats test_tags=long
 @test "every message is delivered twice: no row is stored twice" {
 	need_python zmq
 	injected "every message between preprocess and infer, and infer and sink, both ways, delivered twice"
@@ -256,6 +280,7 @@ through_cuts() {
 	holds
 }
 
+# bats test_tags=long
 @test "two captures deliver the same pictures: each is one row" {
 	injected "every picture from two sources at once"
 	frames=600
@@ -271,6 +296,7 @@ through_cuts() {
 	holds
 }
 
+# bats test_tags=long
 @test "scaling from one worker to eight and back under load: SIGTERM sends nothing again that was begun" {
 	injected "1 worker, then 8, then SIGTERM to 7 of them"
 	local i
@@ -327,6 +353,7 @@ one_order() {
 	awk '{ print $3 }' "$1/rows" | sort -n | cmp - <(seq 0 19)
 }
 
+# bats test_tags=long
 @test "all 24 start orders of four stages" {
 	injected "24 orders"
 	local order jobs=() job

@@ -88,19 +88,6 @@ scores_of() {
 	cmp forth back
 }
 
-@test "the same folder twice stores nothing twice" {
-	need_data images/xsdd models/xsdd_plain
-	cd "$BATS_TEST_TMPDIR"
-	model_with_json .
-	set -o pipefail
-	for _ in 1 2; do
-		capture "$DATA/images/xsdd" --count 50 | preprocess | infer -m steel.onnx | sink x.db --quiet
-	done
-	[ "$(rows x.db)" -eq 50 ]
-	capture "$DATA/images/xsdd" --count 50 --run new | preprocess | infer -m steel.onnx | sink x.db --quiet
-	[ "$(rows x.db)" -eq 100 ]
-}
-
 @test "a stage in Python joins the line that runs, beside infer" {
 	need_python zmq msgpack numpy
 	line_open

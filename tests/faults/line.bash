@@ -22,6 +22,7 @@ line_open() {
 
 line_close() {
 	end_started
+	if mountpoint -q disk 2>/dev/null; then umount -l disk; fi
 	table_row
 }
 
