@@ -129,7 +129,7 @@ struct job {
 	const float *x, *residual;
 	float *y;
 	float *work;
-	size_t parts, part; /* columns a task, in floats: whole panels */
+	size_t parts, part; /* columns a task: whole panels */
 };
 
 static void in_tiles(const struct job *j, const float *x, size_t first, size_t count, float *v)
@@ -218,22 +218,34 @@ static void task(void *context, size_t number, int lane)
 	out_tiles(j, picture, first, count, column, columns, products);
 }
 
+/* Too few blocks for the crew: the columns are divided too, where that is even; pixels are transformed more
+ * than once then, to the same values. Else there are as many blocks as lanes, and weights are fetched more
+ * than once. */
+static void divide(struct job *j, size_t lanes)
+{
+	size_t cols = igemm_best()->cols, panels = j->s.columns / cols;
+	size_t blocks = j->c->n * j->s.blocks;
+	bool enough = blocks % lanes == 0 || blocks >= 4 * lanes;
+
+	j->parts = !enough && panels % lanes == 0 ? lanes : 1;
+	j->part = j->s.columns / j->parts;
+	if (enough || j->parts > 1)
+		return;
+	blocks = (lanes + j->c->n - 1) / j->c->n;
+	if (blocks > j->s.blocks) {
+		j->s.block = (j->s.tiles + blocks - 1) / blocks;
+		j->s.blocks = (j->s.tiles + j->s.block - 1) / j->s.block;
+	}
+}
+
 static void run(const struct conv *c, const float *x, const float *residual, float *y, void *work,
 		struct crew *crew)
 {
 	struct job j = {
 		.c = c, .s = sizes_of(c), .x = x, .residual = residual, .y = y, .work = work
 	};
-	size_t cols = igemm_best()->cols, panels = j.s.columns / cols;
-	size_t lanes = (size_t)crew_lanes(crew);
 
-	/* With too few blocks for the crew the columns are divided too; the pixels are transformed more
-	 * than once then, to the same values. */
-	j.parts = c->n * j.s.blocks >= 2 * lanes || lanes == 1 ? 1 : lanes;
-	if (j.parts > panels)
-		j.parts = panels;
-	j.part = (panels + j.parts - 1) / j.parts * cols;
-	j.parts = (j.s.columns + j.part - 1) / j.part;
+	divide(&j, (size_t)crew_lanes(crew));
 	crew_run(crew, task, &j, c->n * j.s.blocks * j.parts);
 }
 
