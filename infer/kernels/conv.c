@@ -97,7 +97,7 @@ void conv_runs(const struct conv *c, const float *x, size_t first, size_t count,
 	rows_point_runs(&r, x, first, count, zeros, spare, rows);
 }
 
-static size_t even(size_t all, size_t parts, size_t unit)
+size_t kernel_even(size_t all, size_t parts, size_t unit)
 {
 	size_t each = (all + parts - 1) / parts;
 
@@ -114,14 +114,14 @@ void conv_cut(const struct conv *c, size_t panels, size_t block, struct conv_cut
 	cut->blocks = (pixels + block - 1) / block;
 	if (conv_prepares(c) && cut->blocks < least)
 		cut->blocks = least;
-	cut->block = even(pixels, cut->blocks, 8);
+	cut->block = kernel_even(pixels, cut->blocks, 8);
 	cut->block = cut->block < pixels ? cut->block : pixels;
 	cut->blocks = (pixels + cut->block - 1) / cut->block;
 	blocks = cut->blocks * c->groups;
 	cut->parts = blocks >= least || conv_prepares(c) ? 1 : (least + blocks - 1) / blocks;
 	if (cut->parts > panels)
 		cut->parts = panels;
-	cut->part = even(panels, cut->parts, pixels == 1 ? IGEMM_WIDE : 1);
+	cut->part = kernel_even(panels, cut->parts, pixels == 1 ? IGEMM_WIDE : 1);
 	cut->parts = (panels + cut->part - 1) / cut->part;
 	cut->tasks = c->n * c->groups * cut->blocks * cut->parts;
 }

@@ -251,6 +251,7 @@ struct gemm_job {
 	const struct gemm *g;
 	const float *x, *residual;
 	float *y;
+	size_t block;       /* rows a task */
 	size_t part, parts; /* panels a task */
 };
 
@@ -271,9 +272,9 @@ static void gemm_task(void *context, size_t task, int lane)
 {
 	const struct gemm_job *j = context;
 	const struct gemm *g = j->g;
-	size_t first = task / j->parts * BLOCK, cols = igemm_best()->cols;
+	size_t first = task / j->parts * j->block, cols = igemm_best()->cols;
 	size_t column = task % j->parts * j->part * cols;
-	size_t count = g->m - first < BLOCK ? g->m - first : BLOCK;
+	size_t count = g->m - first < j->block ? g->m - first : j->block;
 	const void *rows[BLOCK];
 
 	(void)lane;
@@ -295,6 +296,8 @@ static void gemm_task(void *context, size_t task, int lane)
 	igemm_best()->run(&product);
 }
 
+/* Blocks of about the same size, and with few of them parts of the columns: about sixteen tasks, or eight
+ * for a single row, whose panels go side by side. */
 static void gemm_run_igemm(const struct gemm *g, const float *x, const float *residual, float *y,
 			   void *work, struct crew *crew)
 {
@@ -302,9 +305,10 @@ static void gemm_run_igemm(const struct gemm *g, const float *x, const float *re
 	struct gemm_job j = { .g = g, .x = x, .residual = residual, .y = y };
 
 	(void)work;
-	j.part = blocks >= 8 ? panels : (panels * blocks + 7) / 8;
-	if (g->m == 1)
-		j.part = (j.part + IGEMM_WIDE - 1) / IGEMM_WIDE * IGEMM_WIDE;
+	j.block = kernel_even(g->m, blocks, 8);
+	blocks = (g->m + j.block - 1) / j.block;
+	j.parts = g->m == 1 ? 8 : (16 + blocks - 1) / blocks;
+	j.part = kernel_even(panels, j.parts, g->m == 1 ? IGEMM_WIDE : 1);
 	j.parts = (panels + j.part - 1) / j.part;
 	crew_run(crew, gemm_task, &j, blocks * j.parts);
 }

@@ -61,7 +61,8 @@ struct conv_cut {
 };
 void conv_cut(const struct conv *c, size_t panels, size_t block, struct conv_cut *cut);
 
-/* Bytes rounded up to whole cache lines. */
+/* Bytes rounded up to whole cache lines; the size of so many about equal parts, in whole units. */
 size_t kernel_lines(size_t bytes);
+size_t kernel_even(size_t all, size_t parts, size_t unit);
 
 #endif
