@@ -193,24 +193,42 @@ static int compare_shape(struct node *n, struct err *e)
 	return check_types(n, e) < 0 ? -1 : shape_any(n, true, e);
 }
 
-static void apply(loop *f, const struct tensor *a, const struct tensor *b, struct tensor *y,
-		  int b_last)
+struct job {
+	loop *f;
+	const struct tensor *a, *b;
+	struct tensor *y;
+	int b_last;
+	int64_t parts;
+};
+
+static void task(void *context, size_t part, int lane)
 {
-	size_t in = dtype_size(a->dtype), out = dtype_size(y->dtype);
+	const struct job *j = context;
+	size_t in = dtype_size(j->a->dtype), out = dtype_size(j->y->dtype);
 	struct walk w;
 
-	walk_init(&w, y);
-	walk_add(&w, y, a, y->rank - 1);
-	walk_add(&w, y, b, b_last);
-	for (walk_begin(&w); !w.done; walk_next(&w))
-		f((const char *)a->data + w.offset[1] * (int64_t)in, w.step[1],
-		  (const char *)b->data + w.offset[2] * (int64_t)in, w.step[2],
-		  (char *)y->data + w.offset[0] * (int64_t)out, w.count);
+	(void)lane;
+	walk_init(&w, j->y);
+	walk_add(&w, j->y, j->a, j->y->rank - 1);
+	walk_add(&w, j->y, j->b, j->b_last);
+	for (walk_begin_part(&w, (int64_t)part, j->parts); !w.done; walk_next(&w))
+		j->f((const char *)j->a->data + w.offset[1] * (int64_t)in, w.step[1],
+		     (const char *)j->b->data + w.offset[2] * (int64_t)in, w.step[2],
+		     (char *)j->y->data + w.offset[0] * (int64_t)out, w.count);
+}
+
+static void apply(struct crew *crew, loop *f, const struct tensor *a, const struct tensor *b,
+		  struct tensor *y, int b_last)
+{
+	struct job j = { f, a, b, y, b_last, walk_parts(tensor_count(y)) };
+
+	crew_run(crew, task, &j, (size_t)j.parts);
 }
 
 static void run(const struct node *n)
 {
-	apply(of(n)->loop[n->in[0]->dtype], n->in[0], n->in[1], n->out[0], n->out[0]->rank - 1);
+	apply(n->crew, of(n)->loop[n->in[0]->dtype], n->in[0], n->in[1], n->out[0],
+	      n->out[0]->rank - 1);
 }
 
 /* Up to opset 6 only the second input broadcasts, and only if `broadcast` says so: its dimensions
@@ -261,7 +279,7 @@ static void old_run(const struct node *n)
 {
 	const struct old *old = n->state;
 
-	apply(of(n)->loop[n->in[0]->dtype], n->in[0], n->in[1], n->out[0], old->last);
+	apply(n->crew, of(n)->loop[n->in[0]->dtype], n->in[0], n->in[1], n->out[0], old->last);
 }
 
 /* One result for any number of inputs, from the left: y = in[0], then y = f(y, in[i]). */
@@ -273,9 +291,9 @@ static void fold_run(const struct node *n)
 	if (n->in_count == 1)
 		memmove(y->data, n->in[0]->data, tensor_bytes(y));
 	else
-		apply(f, n->in[0], n->in[1], y, y->rank - 1);
+		apply(n->crew, f, n->in[0], n->in[1], y, y->rank - 1);
 	for (int i = 2; i < n->in_count; i++)
-		apply(f, y, n->in[i], y, y->rank - 1);
+		apply(n->crew, f, y, n->in[i], y, y->rank - 1);
 }
 
 static void mean_run(const struct node *n)
@@ -287,7 +305,7 @@ static void mean_run(const struct node *n)
 	fold_run(n);
 	count.rank = 0;
 	count.data = y->dtype == DTYPE_F32 ? (void *)&f : (void *)&d;
-	apply(y->dtype == DTYPE_F32 ? div_f32 : div_f64, y, &count, y, y->rank - 1);
+	apply(n->crew, y->dtype == DTYPE_F32 ? div_f32 : div_f64, y, &count, y, y->rank - 1);
 }
 
 static int mod_shape(struct node *n, struct err *e)
@@ -306,7 +324,7 @@ static void mod_run(const struct node *n)
 	bool like_c = node_int(n, "fmod", 0);
 	int type = n->in[0]->dtype;
 
-	apply(like_c ? c[type] : of(n)->loop[type], n->in[0], n->in[1], n->out[0],
+	apply(n->crew, like_c ? c[type] : of(n)->loop[type], n->in[0], n->in[1], n->out[0],
 	      n->out[0]->rank - 1);
 }
 
@@ -325,7 +343,7 @@ static void shift_run(const struct node *n)
 	bool to_left = strcmp(node_text(n, "direction", ""), "LEFT") == 0;
 	int type = n->in[0]->dtype;
 
-	apply(to_left ? left[type] : of(n)->loop[type], n->in[0], n->in[1], n->out[0],
+	apply(n->crew, to_left ? left[type] : of(n)->loop[type], n->in[0], n->in[1], n->out[0],
 	      n->out[0]->rank - 1);
 }
 

@@ -289,34 +289,54 @@ static void normalise(const float *x, float *y, int64_t count, float mean, float
 	    (x[i] - mean) * inverse * scale[i];
 }
 
-static void layer_run(const struct node *n)
-{
-	const struct layer *l = n->state;
-	const float *x = n->in[0]->data;
-	double epsilon = (double)node_float(n, "epsilon", 1e-5f);
-	float *y = n->out[0] ? n->out[0]->data : NULL, *scale = n->work, *bias = scale + l->inner;
-	struct tensor *means = node_out(n, 1), *inverses = node_out(n, 2);
-	bool biased = node_in(n, 2) != NULL;
+struct layer_job {
+	const struct node *n;
+	const float *scale, *bias; /* bias: NULL if there is none */
+	double epsilon;
+	int64_t parts;
+};
 
-	spread(n, 1, scale);
-	if (biased)
-		spread(n, 2, bias);
-	for (int64_t o = 0; o < l->outer; o++, x += l->inner) {
+static void layer_task(void *context, size_t part, int lane)
+{
+	const struct layer_job *j = context;
+	const struct layer *l = j->n->state;
+	const float *x = j->n->in[0]->data;
+	const struct tensor *y = j->n->out[0], *means = node_out(j->n, 1),
+			    *inverses = node_out(j->n, 2);
+	int64_t o = l->outer * (int64_t)part / j->parts;
+
+	(void)lane;
+	for (; o < l->outer * (int64_t)(part + 1) / j->parts; o++) {
 		double mean, variance, inverse;
-		moments(x, l->inner, &mean, &variance);
+		moments(x + o * l->inner, l->inner, &mean, &variance);
 		if (!l->mean) {
 			variance += mean * mean;
 			mean = 0;
 		}
-		inverse = 1 / sqrt(variance + epsilon);
+		inverse = 1 / sqrt(variance + j->epsilon);
 		if (y)
-			normalise(x, y + o * l->inner, l->inner, (float)mean, (float)inverse, scale,
-				  biased ? bias : NULL);
+			normalise(x + o * l->inner, (float *)y->data + o * l->inner, l->inner,
+				  (float)mean, (float)inverse, j->scale, j->bias);
 		if (means)
 			((float *)means->data)[o] = (float)mean;
 		if (inverses)
 			((float *)inverses->data)[o] = (float)inverse;
 	}
+}
+
+static void layer_run(const struct node *n)
+{
+	const struct layer *l = n->state;
+	float *scale = n->work, *bias = scale + l->inner;
+	bool biased = node_in(n, 2) != NULL;
+	struct layer_job j = { n, scale, biased ? bias : NULL,
+			       (double)node_float(n, "epsilon", 1e-5f),
+			       walk_parts((size_t)l->outer * (size_t)l->inner) };
+
+	spread(n, 1, scale);
+	if (biased)
+		spread(n, 2, bias);
+	crew_run(n->crew, layer_task, &j, (size_t)j.parts);
 }
 
 #define ROW(onnx, from, how, least, outs, attributes, shapes, plans, runs)                         \

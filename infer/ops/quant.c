@@ -175,16 +175,25 @@ static void dequantize_row(const struct tensor *x, int64_t xi, int64_t xs, float
 typedef void row(const struct tensor *x, int64_t xi, int64_t xs, float scale, int32_t zero,
 		 const struct tensor *y, int64_t yi, int64_t ys, int64_t count);
 
+struct job {
+	const struct node *n;
+	row *f;
+	int64_t parts;
+};
+
 /* All rows that share a scale: the whole tensor, or a slice of the axis at a time. Channels-last
  * slices are short steps; what matters there are weights, which are done once. */
-static void run(const struct node *n, row *f)
+static void task(void *context, size_t part, int lane)
 {
+	const struct job *j = context;
+	const struct node *n = j->n;
 	const struct tensor *scale = n->in[1], *zero = node_in(n, 2), *y = n->out[0];
 	int64_t axis = *(const int64_t *)n->state;
 	int64_t slices = axis < 0 ? 1 : y->dim[axis];
 	struct tensor slice = *y;
 	struct walk w;
 
+	(void)lane;
 	if (axis >= 0)
 		slice.dim[axis] = 1;
 	for (int64_t s = 0; s < slices; s++) {
@@ -192,12 +201,19 @@ static void run(const struct node *n, row *f)
 		int64_t yi = axis < 0 ? 0 : s * y->stride[axis];
 		walk_init(&w, &slice);
 		walk_add_strides(&w, n->in[0]->stride);
-		for (walk_begin(&w); !w.done; walk_next(&w))
-			f(n->in[0], xi + w.offset[1], w.rank || w.count > 1 ? w.step[1] : 1,
-			  ((const float *)scale->data)[s],
-			  zero ? (int32_t)tensor_int(zero, (size_t)s) : 0, y, yi + w.offset[0],
-			  w.step[0], w.count);
+		for (walk_begin_part(&w, (int64_t)part, j->parts); !w.done; walk_next(&w))
+			j->f(n->in[0], xi + w.offset[1], w.rank || w.count > 1 ? w.step[1] : 1,
+			     ((const float *)scale->data)[s],
+			     zero ? (int32_t)tensor_int(zero, (size_t)s) : 0, y, yi + w.offset[0],
+			     w.step[0], w.count);
 	}
+}
+
+static void run(const struct node *n, row *f)
+{
+	struct job j = { n, f, walk_parts(tensor_count(n->out[0])) };
+
+	crew_run(n->crew, task, &j, (size_t)j.parts);
 }
 
 static void quantize_run(const struct node *n)

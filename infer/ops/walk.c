@@ -83,17 +83,54 @@ void walk_begin(struct walk *w)
 			return;
 		}
 	normalise(w);
-	w->count = 1;
+	w->count = w->left = 1;
 	if (w->rank == 0)
 		return;
 	w->rank--;
 	w->count = w->dim[w->rank];
 	for (int t = 0; t < w->tensors; t++)
 		w->step[t] = w->stride[t][w->rank];
+	for (int i = 0; i < w->rank; i++)
+		w->left *= w->dim[i];
+}
+
+int64_t walk_parts(size_t elements)
+{
+	size_t parts = elements / 8192;
+
+	return parts > 16 ? 16 : parts > 1 ? (int64_t)parts : 1;
+}
+
+void walk_begin_part(struct walk *w, int64_t i, int64_t parts)
+{
+	int64_t *all, first, step;
+
+	walk_begin(w);
+	if (w->done || parts == 1)
+		return;
+	all = w->left > 1 ? &w->left : &w->count;
+	first = *all * i / parts;
+	*all = *all * (i + 1) / parts - first;
+	w->done = *all == 0;
+	if (all == &w->count) {
+		for (int t = 0; t < w->tensors; t++)
+			w->offset[t] += first * w->step[t];
+		return;
+	}
+	for (int d = w->rank - 1; d >= 0; d--, first = step) {
+		step = first / w->dim[d];
+		w->at[d] = first % w->dim[d];
+		for (int t = 0; t < w->tensors; t++)
+			w->offset[t] += w->at[d] * w->stride[t][d];
+	}
 }
 
 void walk_next(struct walk *w)
 {
+	if (--w->left == 0) {
+		w->done = true;
+		return;
+	}
 	for (int i = w->rank - 1; i >= 0; i--) {
 		for (int t = 0; t < w->tensors; t++)
 			w->offset[t] += w->stride[t][i];
@@ -103,7 +140,6 @@ void walk_next(struct walk *w)
 		for (int t = 0; t < w->tensors; t++)
 			w->offset[t] -= w->stride[t][i] * w->dim[i];
 	}
-	w->done = true;
 }
 
 #define COPY(type)                                                                              \

@@ -17,6 +17,7 @@ struct walk {
 	int64_t offset[WALK_MAX];
 	int64_t count;          /* of the inner loop */
 	int64_t step[WALK_MAX]; /* of the inner loop */
+	int64_t left;           /* inner loops, with the present one */
 	bool done;
 };
 
@@ -34,6 +35,11 @@ void walk_add_strides(struct walk *w, const int64_t *stride);
  * long as !w->done; walk_next goes on to the next. */
 void walk_begin(struct walk *w);
 void walk_next(struct walk *w);
+
+/* As walk_begin, but for part i of so many, about equal ones, that lanes may walk each on their own. For a
+ * tensor of this many elements it pays to make walk_parts of them. */
+void walk_begin_part(struct walk *w, int64_t i, int64_t parts);
+int64_t walk_parts(size_t elements);
 
 /* Copy tensor 1 into tensor 0, elements of `each` bytes (1, 2, 4 or 8). */
 void walk_copy(struct walk *w, void *to, const void *from, size_t each);
