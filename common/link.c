@@ -8,6 +8,7 @@
 #include "common/link_socket.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -423,6 +424,16 @@ static void destroy(struct link *l, int linger_ms)
 	free(l);
 }
 
+/* Payloads come and go by the hundred a second, and ZeroMQ takes memory for each with malloc: that is
+ * kept, not given back to the system and cleared by it again, page by page, for the next one. */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_MMAP_THRESHOLD, 32 << 20);
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
+}
+
 struct link *link_open(const struct link_setup *setup, struct mailbox *box, struct err *e)
 {
 	struct link *l = calloc(1, sizeof *l);
@@ -431,6 +442,7 @@ struct link *link_open(const struct link_setup *setup, struct mailbox *box, stru
 		err_code(e, EX_TEMPFAIL, "no memory for the link");
 		return NULL;
 	}
+	keep_memory();
 	l->setup = *setup;
 	l->box = box;
 	l->core = link_core_new(&setup->core, &actions, l);

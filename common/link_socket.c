@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define SMALL_PAYLOAD 16384
+#define PAYLOAD_ALIGN 8 /* enough for any element; ZeroMQ's own header leaves no more */
 #define EVENTS                                                                       \
 	(ZMQ_EVENT_HANDSHAKE_SUCCEEDED | HANDSHAKE_FAILED | ZMQ_EVENT_DISCONNECTED | \
 	 ZMQ_EVENT_CONNECT_RETRIED)
@@ -248,7 +249,7 @@ struct buffer *payload_wrap(zmq_msg_t *part)
 	size_t size = zmq_msg_size(part);
 	struct buffer *b = NULL;
 
-	if (size < SMALL_PAYLOAD || (uintptr_t)zmq_msg_data(part) % 16 != 0) {
+	if (size < SMALL_PAYLOAD || (uintptr_t)zmq_msg_data(part) % PAYLOAD_ALIGN != 0) {
 		b = buffer_new(size);
 		if (b)
 			memcpy(b->data, zmq_msg_data(part), size);
