@@ -220,6 +220,7 @@ static void run_commands(struct link *l, int64_t now)
 	commands = l->box->commands;
 	l->box->commands = (struct ring){ .item = sizeof(struct command) };
 	l->box->sends = 0;
+	l->box->rung = l->box->urgent = false;
 	bool closing = l->box->close_asked && !l->close_passed_on;
 	bool leaving = l->leaving;
 	if (leaving) {

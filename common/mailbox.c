@@ -117,10 +117,17 @@ int mailbox_command(struct mailbox *m, const struct command *command)
 	if (ring_put(&m->commands, command) < 0)
 		return -1;
 	m->sends += command->kind == COMMAND_SEND;
+	m->urgent = m->urgent || command->kind != COMMAND_TAKE;
 	m->moved_at = clock_mono_ns();
-	if (m->commands.count == 1)
-		ring_bell(m->link_fd);
 	return 0;
+}
+
+void mailbox_ring(struct mailbox *m)
+{
+	if (m->commands.count == 0 || m->rung)
+		return;
+	m->rung = true;
+	ring_bell(m->link_fd);
 }
 
 bool mailbox_sleep(struct mailbox *m, int fd, int64_t deadline)
@@ -131,6 +138,7 @@ bool mailbox_sleep(struct mailbox *m, int fd, int64_t deadline)
 	int64_t ms = left <= 0 ? 0 : (left + 999999) / 1000000;
 	uint64_t bell;
 
+	mailbox_ring(m);
 	m->stage_waits = m->asleep = true;
 	pthread_mutex_unlock(&m->lock);
 	int n = poll(at, 2, deadline == INT64_MAX ? -1 : ms > INT32_MAX ? INT32_MAX : (int)ms);

@@ -66,6 +66,7 @@ struct mailbox {
 	/* for the link */
 	struct ring commands; /* struct command */
 	int sends;            /* SEND commands among them */
+	bool urgent, rung;    /* there are others than TAKE; the link was woken for them */
 	bool close_asked;
 
 	/* for the stage */
@@ -90,8 +91,11 @@ void mailbox_broke(struct mailbox *m, int code, const char *text);
 /* Wake the stage if it waits (lock held). */
 void mailbox_wake_stage(struct mailbox *m);
 
-/* Leave a command for the link, and wake it if there was none before (lock held). -1: no memory. */
+/* Leave a command for the link (lock held). -1: no memory. It is read at the latest when the stage
+ * sleeps; mailbox_ring wakes the link for all that was left. Waking costs more than reading, so a stage
+ * that will come back at once with the next command does not ring for each. */
 int mailbox_command(struct mailbox *m, const struct command *command);
+void mailbox_ring(struct mailbox *m);
 
 /* The stage sleeps until the link wakes it, fd (or -1) is readable, or deadline (monotonic ns,
  * INT64_MAX: never) has come. The lock is held before and after. True if fd is readable. */

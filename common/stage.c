@@ -82,6 +82,14 @@ static bool take(struct stage *s, struct frame **f)
 	return true;
 }
 
+/* The stage goes to work: now the link must have what was left for it. What a worker takes, and has
+ * sent and finished before. That a sink takes a frame is told with the last one that lies there. */
+static void pass_on(struct stage *s)
+{
+	if (s->spec->pushes || s->box.urgent || s->box.frames.count == 0)
+		mailbox_ring(&s->box);
+}
+
 int stage_poll(struct stage *s, struct frame **f, int64_t timeout_ms)
 {
 	int64_t deadline = deadline_in(timeout_ms);
@@ -105,6 +113,7 @@ int stage_poll(struct stage *s, struct frame **f, int64_t timeout_ms)
 		}
 		break;
 	}
+	pass_on(s);
 	pthread_mutex_unlock(&s->box.lock);
 	if (result < 0)
 		return broken(s, &s->box.why);
@@ -151,6 +160,9 @@ int stage_send(struct stage *s, struct frame **f)
 	if (!s->box.broken && mailbox_command(&s->box, &command) == 0) {
 		s->box.room--;
 		s->frames_out++;
+		/* A worker comes back for the next frame, and rings then. */
+		if (!s->spec->pulls)
+			mailbox_ring(&s->box);
 		*f = NULL;
 		result = 0;
 	} else {
@@ -227,6 +239,7 @@ static int tell(struct stage *s, enum command_kind kind, const struct command_no
 	pthread_mutex_lock(&s->box.lock);
 	if (!s->box.broken)
 		result = mailbox_command(&s->box, &command);
+	mailbox_ring(&s->box);
 	pthread_mutex_unlock(&s->box.lock);
 	if (result < 0)
 		free(command.as.note);
@@ -379,6 +392,7 @@ int stage_drops_done(struct stage *s, int count)
 		if (mailbox_command(&s->box, &command) < 0)
 			result = -1; /* it comes again, and is known */
 	}
+	mailbox_ring(&s->box);
 	pthread_mutex_unlock(&s->box.lock);
 	return result;
 }
