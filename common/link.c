@@ -19,7 +19,6 @@
 #define BATCH 64 /* messages taken from one socket before the others have their turn */
 #define PROBES 3
 #define STAGE_PATIENCE_NS 10000000000
-#define FIXED_ITEMS 4 /* of those to wait for */
 
 static const struct link_core_actions actions = {
 	.send = link_act_send,
@@ -93,12 +92,18 @@ static void read_port(struct link *l, struct port *p, int64_t now)
 {
 	struct parts in;
 
+	p->ready = false;
 	/* A reset while reading puts another socket here. */
-	for (int n = 0; n < BATCH && p->socket && parts_receive(p->socket, &in); n++) {
+	for (int n = 0; n < BATCH && p->socket; n++) {
+		if (!parts_receive(p->socket, &in)) {
+			p->stirred = false;
+			return;
+		}
 		on_parts(l, p, &in, now);
 		for (int i = 0; i < in.count && i < 3; i++)
 			zmq_msg_close(&in.part[i]);
 	}
+	p->ready = true; /* there may be more */
 }
 
 /* Everything that has arrived: the news that somebody is gone must not overtake his last words. */
@@ -159,6 +164,7 @@ static void read_monitor(struct link *l, struct port *p, int64_t now)
 	uint32_t value = 0;
 	int event;
 
+	p->reported = false;
 	while (p->monitor && (event = monitor_event(p->monitor, &value)) != 0)
 		on_event(l, p, event, value, now);
 }
@@ -291,26 +297,6 @@ static long until_next(const struct link *l, int64_t now)
 	return next <= now ? 0 : (long)((next - now + 999999) / 1000000);
 }
 
-/* What to wait for: bell, stdin, stdout's reader, questions about keys, then socket and monitor of each port. */
-static int poll_set(struct link *l, zmq_pollitem_t *item)
-{
-	int n = FIXED_ITEMS;
-
-	item[0] = (zmq_pollitem_t){ .fd = l->box->link_fd, .events = ZMQ_POLLIN };
-	item[1] = (zmq_pollitem_t){ .fd = l->setup.in_fd, .events = ZMQ_POLLIN };
-	item[2] = (zmq_pollitem_t){ .fd = l->setup.reader_fd, .events = ZMQ_POLLERR };
-	item[3] = (zmq_pollitem_t){ .fd = -1, .events = ZMQ_POLLIN };
-	if (l->setup.curve)
-		item[3].socket = curve_socket(l->setup.curve);
-	for (int i = 0; i < l->ports; i++) {
-		if (!l->port[i].socket)
-			continue;
-		item[n++] = (zmq_pollitem_t){ .socket = l->port[i].socket, .events = ZMQ_POLLIN };
-		item[n++] = (zmq_pollitem_t){ .socket = l->port[i].monitor, .events = ZMQ_POLLIN };
-	}
-	return n;
-}
-
 void link_release_all(struct link *l)
 {
 	for (int i = 0; i < l->ports; i++)
@@ -345,29 +331,31 @@ static bool shall_stop(struct link *l)
 	return stop;
 }
 
-static void turn(struct link *l, const zmq_pollitem_t *item)
+static void turn(struct link *l, const struct link_woken *woken)
 {
 	int64_t now = clock_mono_ns();
 	uint64_t bell;
 
-	if (item[0].revents && read(l->box->link_fd, &bell, sizeof bell) < 0) {
+	if (woken->bell && read(l->box->link_fd, &bell, sizeof bell) < 0) {
 		/* It was only a bell. */
 	}
 	link_on_signals(l, now);
 	link_drain_tick(l, now);
 	answer_questions(l);
 	run_commands(l, now);
-	if (l->setup.in_fd >= 0 && item[1].revents)
+	if (l->setup.in_fd >= 0 && woken->lines)
 		link_read_lines(l, now);
-	if (l->setup.reader_fd >= 0 && item[2].revents) {
+	if (l->setup.reader_fd >= 0 && woken->deserted) {
 		l->setup.reader_fd = -1;
 		link_core_deserted(l->core, now);
 	}
 	/* Frames before the news that their sender is gone. */
 	for (int i = 0; i < l->ports; i++)
-		read_port(l, &l->port[i], now);
+		if (l->port[i].ready)
+			read_port(l, &l->port[i], now);
 	for (int i = 0; i < l->ports; i++)
-		read_monitor(l, &l->port[i], now);
+		if (l->port[i].reported)
+			read_monitor(l, &l->port[i], now);
 	probe_ports(l, now);
 	link_ports_again(l, now);
 	link_core_tick(l->core, now);
@@ -381,17 +369,16 @@ static void turn(struct link *l, const zmq_pollitem_t *item)
 static void *run(void *context)
 {
 	struct link *l = context;
-	zmq_pollitem_t item[FIXED_ITEMS + 2 * LINK_PORTS_MAX];
+	struct link_woken woken;
 
 	link_core_tick(l->core, clock_mono_ns()); /* from now on it counts who is missing */
 	link_report(l, clock_mono_ns());
 	while (!shall_stop(l)) {
-		int n = poll_set(l, item);
-		if (zmq_poll(item, n, until_next(l, clock_mono_ns())) < 0 && errno != EINTR) {
-			link_act_broken(l, EX_OSERR, zmq_strerror(errno));
+		if (link_wait(l, until_next(l, clock_mono_ns()), &woken) < 0) {
+			link_act_broken(l, EX_OSERR, strerror(errno));
 			break;
 		}
-		turn(l, item);
+		turn(l, &woken);
 	}
 	return NULL;
 }

@@ -169,6 +169,7 @@ void link_act_send(void *context, int peer, const struct message *m)
 	struct buffer *payload =
 	    m->kind == MESSAGE_FRAME && m->has_payload ? m->frame->payload : NULL;
 	struct backlog *backlog = route ? route->backlog : p->backlog;
+	p->stirred = true;
 	if (payload && is_too_much(l, backlog, payload->size)) {
 		hang_up(l, route);
 		note_gone(l, peer, false);

@@ -36,9 +36,11 @@ struct port {
 	struct address *address; /* of the setup, or the port's own (from a line) */
 	bool own_address;
 	void *socket, *monitor;
-	int endpoint, peer;  /* peer: of a connected one */
-	bool fresh;          /* whoever was there cannot come back */
-	struct route *route; /* of a bound one */
+	bool ready, reported; /* one of them has, or may have, something to read */
+	bool stirred;         /* used since it was last read empty: its descriptor may be silent */
+	int endpoint, peer;   /* peer: of a connected one */
+	bool fresh;           /* whoever was there cannot come back */
+	struct route *route;  /* of a bound one */
 	size_t routes;
 	struct backlog *backlog; /* of a connected one */
 	char key[KEY_SIZE];      /* that a connected one expects */
@@ -98,6 +100,13 @@ void link_act_forget(void *context, int peer);
 
 /* Leave nothing lying about: the process ends here. */
 void link_release_all(struct link *l);
+
+/* --- link_wait.c: sleep until something has come (then it is in *woken, and in the ports), or for so
+ * long (-1: any time). -1: the system refuses. */
+struct link_woken {
+	bool bell, lines, deserted;
+};
+int link_wait(struct link *l, long timeout_ms, struct link_woken *woken);
 
 /* --- link_signals.c
  * From now on SIGINT and SIGTERM ring this bell (-1: none any more). */

@@ -124,6 +124,7 @@ int socket_open(struct link *l, struct port *p, struct err *e)
 {
 	bool bind = p->address->bind;
 
+	p->ready = p->reported = true;
 	p->socket = zmq_socket(l->context, bind ? ZMQ_ROUTER : ZMQ_DEALER);
 	if (!p->socket)
 		return err_code(e, EX_OSERR, "no socket: %s", zmq_strerror(errno));
