@@ -199,11 +199,14 @@ $(fuzzers): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $$(B)/lib/$$(call room_of,$$*).
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -Wl,--as-needed -o $@ $^ $(libs_$(call room_of,$*)) $(libs_common)
 
 # Speed, with whatever peers are installed: see tests/bench/run for what can be chosen.
-bench: all $(B)/bench/peak
+bench: all $(B)/bench/peak $(B)/bench/hop
 	$(Q)BUILD=$(B) tests/bench/run
 $(B)/bench/peak: tests/bench/peak.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(flags) -O2 -ffp-contract=fast -o $@ $<
+$(B)/bench/hop: $(B)/obj/tests/bench/hop.o $(B)/lib/common.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(libs_common)
 
 # A line under load whose stages are killed at random, for a minute; published is an hour of it (tests/soak/RESULTS.md):
 # make soak SECONDS=3600
