@@ -59,6 +59,7 @@ struct wants {
 	enum dtype dtype;             /* DTYPE_NONE for any */
 	int rank; /* of the tensor, 0 for any; a dimension of -1 takes any size */
 	int64_t shape[FRAME_RANK_MAX];
+	bool samples; /* u8 samples will do as well: it does the recipe's scale, mean and std */
 };
 
 struct message_hello {

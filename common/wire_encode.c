@@ -66,8 +66,10 @@ static bool said(const struct wire_row *r, const void *base)
 	case WIRE_META:
 		return wire_row_count(r, base) != 0;
 	case WIRE_WANTS:
-		return said(&wire_wants_rows[0], at) || said(&wire_wants_rows[1], at) ||
-		       said(&wire_wants_rows[2], at);
+		for (const struct wire_row *w = wire_wants_rows; w->key; w++)
+			if (said(w, at))
+				return true;
+		return false;
 	case WIRE_SIZE:
 		return ((const struct message *)base)->has_payload;
 	default:

@@ -108,6 +108,7 @@ const struct wire_row wire_wants_rows[] = {
 	{ "dtype", WIRE_WORD, false, ANY, AT(wants, dtype), .words = dtypes, .other = -1 },
 	{ "shape", WIRE_SHAPE, false, ANY, AT(wants, rank), .count = offsetof(struct wants, shape),
 	  .least = -1, .most = FRAME_PAYLOAD_MAX },
+	{ "samples", WIRE_BOOL, false, ANY, AT(wants, samples) },
 	{ 0 },
 };
 

@@ -2,6 +2,7 @@
 #ifndef INFER_INPUT_H
 #define INFER_INPUT_H
 
+#include "common/normalise.h"
 #include "common/recipe.h"
 #include "common/stage.h"
 #include "infer/model.h"
@@ -11,13 +12,25 @@
 int input_shape(const struct model *m, const char *text, const struct recipe *r, int64_t batch,
 		struct tensor *t, struct err *e);
 
-/* Tell upstream what x wants, and how (a recipe or NULL). */
-void input_want(struct stage *s, const struct tensor *x, const struct recipe *r);
+/* The input planned for a whole batch, and how pictures get there. */
+struct input {
+	const struct tensor *x;
+	int64_t batch;
+	bool normalises; /* from u8 samples of the recipe of this hash */
+	char recipe[HASH_HEX];
+	struct normaliser normaliser;
+};
 
-/* One picture's values at its place among those of a batch, in x's type, x being the input planned
- * for the whole batch. *in is where the model will read: a picture alone that needs no conversion
- * stays where it is. */
-int input_accept(const struct tensor *x, int64_t batch, const struct frame *f, unsigned char *input,
-		 int place, const void **in, struct err *e);
+/* r: the recipe or NULL. */
+void input_init(struct input *in, const struct tensor *x, int64_t batch, const struct recipe *r);
+
+/* Tell upstream what is wanted, and how (a recipe or NULL). samples: where it can be, scale, mean and
+ * std are done here: a quarter of the bytes has to travel. */
+void input_want(struct stage *s, const struct tensor *x, const struct recipe *r, bool samples);
+
+/* One picture's values at its place among those of a batch, in x's type. *from is where the model
+ * will read: a picture alone that needs no conversion stays where it is. */
+int input_accept(const struct input *in, const struct frame *f, unsigned char *values, int place,
+		 const void **from, struct err *e);
 
 #endif

@@ -15,12 +15,13 @@
 
 static struct options {
 	const char *model, *labels, *recipe, *activation, *kernels, *shape;
-	const char *check, *explain, *run, *bench, *quantize, *input, *output;
+	const char *check, *explain, *run, *bench, *quantize, *input, *output, *normalise;
 	struct option_list calibrate;
 	int64_t workers, threads, top, batch, batch_wait_ms, runs, calibrate_most;
 	bool json, profile;
 } o = { .activation = "auto",
 	.kernels = "native",
+	.normalise = "here",
 	.workers = 1,
 	.threads = 1,
 	.top = 1,
@@ -46,6 +47,11 @@ static const struct option_row rows[] = {
 	{ "recipe", 0, OPTION_TEXT, "RECIPE", &o.recipe,
 	  "what the network wants of a picture, instead of what stands beside or in the model", 0,
 	  0 },
+	{ "normalise", 0, OPTION_TEXT, "WHERE", &o.normalise,
+	  "here: take 8-bit samples from preprocess where the recipe allows it, and do scale, mean "
+	  "and std here, so that a quarter of the bytes travels; upstream: there; the values are "
+	  "the same",
+	  0, 0 },
 	{ "shape", 0, OPTION_TEXT, "SIDES", &o.shape,
 	  "shape of the input where the model leaves it open, as 1x3x224x224", 0, 0 },
 	{ "check", 0, OPTION_TEXT, "FILE", &o.check,
@@ -179,17 +185,16 @@ static int gather(struct stage *s, struct frame **f, bool *more)
 	return n;
 }
 
-static int answer(struct stage *s, const struct classifier *c, struct model *m, struct frame **f,
-		  int count, unsigned char *input)
+static int answer(struct stage *s, const struct classifier *c, struct model *m,
+		  const struct input *input, struct frame **f, int count, unsigned char *values)
 {
-	const struct tensor *x = model_input(m, 0);
-	const void *in[1] = { input };
+	const void *in[1] = { values };
 	struct err why[BATCH_MAX];
 	bool bad[BATCH_MAX];
 	int result = 0;
 
 	for (int i = 0; i < count; i++)
-		bad[i] = input_accept(x, o.batch, f[i], input, i, &in[0], &why[i]) < 0;
+		bad[i] = input_accept(input, f[i], values, i, &in[0], &why[i]) < 0;
 	model_run(m, in);
 	for (int i = 0; i < count && result == 0; i++) {
 		bad[i] = bad[i] || classify(c, m, i, f[i], &why[i]) < 0;
@@ -198,25 +203,26 @@ static int answer(struct stage *s, const struct classifier *c, struct model *m, 
 	return result;
 }
 
-static int loop(struct stage *s, const struct classifier *c, struct model *m)
+static int loop(struct stage *s, const struct classifier *c, struct model *m,
+		const struct input *input)
 {
-	struct buffer *input = buffer_new(tensor_bytes(model_input(m, 0)));
+	struct buffer *values = buffer_new(tensor_bytes(input->x));
 	struct frame *f[BATCH_MAX];
 	bool more = true;
 	int result = 0;
 
-	if (!input)
+	if (!values)
 		return EX_OSERR;
-	memset(input->data, 0, input->size);
+	memset(values->data, 0, values->size);
 	while (more && result == 0) {
 		int count = gather(s, f, &more);
 
 		if (count > 0)
-			result = answer(s, c, m, f, count, input->data);
+			result = answer(s, c, m, input, f, count, values->data);
 		else if (count < 0)
 			result = -1;
 	}
-	buffer_unref(&input);
+	buffer_unref(&values);
 	return 0; /* what broke the stage has said and keeps */
 }
 
@@ -233,12 +239,15 @@ static void name_model(struct classifier *c, const struct model *m)
 }
 
 static int open_model(struct stage *s, const struct model_options *options, struct model **m,
-		      struct classifier *c, struct err *e)
+		      struct classifier *c, struct input *input, struct err *e)
 {
+	bool here = strcmp(o.normalise, "here") == 0;
 	struct recipe recipe;
 	struct tensor x;
 	int known;
 
+	if (!here && strcmp(o.normalise, "upstream") != 0)
+		return err_code(e, EX_USAGE, "--normalise '%s': here or upstream", o.normalise);
 	if (!o.model)
 		return err_code(e, EX_USAGE, "which model? -m FILE");
 	*m = model_open(o.model, options, e);
@@ -252,7 +261,8 @@ static int open_model(struct stage *s, const struct model_options *options, stru
 	    model_plan(*m, &x, e) < 0 || classify_ready(c, *m, (int)o.batch, e) < 0)
 		return err_at(e, "cannot load '%s'", o.model);
 	name_model(c, *m);
-	input_want(s, model_input(*m, 0), known ? &recipe : NULL);
+	input_init(input, model_input(*m, 0), o.batch, known ? &recipe : NULL);
+	input_want(s, model_input(*m, 0), known ? &recipe : NULL, here);
 	if (!known)
 		log_info("nothing says what '%s' wants of a picture beside its shape", o.model);
 	return 0;
@@ -270,6 +280,7 @@ int main(int argc, char **argv)
 	struct model_options options = { .threads = (int)o.threads };
 	struct classifier c = { .top = (int)o.top };
 	struct model *m = NULL;
+	struct input input;
 	struct err why;
 	int code;
 
@@ -281,7 +292,7 @@ int main(int argc, char **argv)
 	code = as_tool(stage, &options);
 	if (code >= 0)
 		goto out;
-	if (open_model(stage, &options, &m, &c, &why) < 0 ||
+	if (open_model(stage, &options, &m, &c, &input, &why) < 0 ||
 	    stage_fork_workers(stage, (int)o.workers, &why) < 0) {
 		log_error("%s", why.text);
 		code = why.code;
@@ -289,7 +300,7 @@ int main(int argc, char **argv)
 	}
 	c.worker = stage_worker(stage);
 	stage_window(stage, o.batch > 1 ? 2 * (int)o.batch : 4);
-	code = loop(stage, &c, m);
+	code = loop(stage, &c, m, &input);
 out:
 	labels_free(&c.labels);
 	model_free(&m);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/normalise.h"
 #include "common/stage.h"
 #include "preprocess/check.h"
 #include "preprocess/choose.h"
@@ -143,6 +144,10 @@ static int prepare(struct stage *stage, struct prep **prep, struct err *e)
 	*prep = prep_new(&recipe, NULL);
 	if (!*prep)
 		return err_code(e, EX_TEMPFAIL, "no memory");
+	if (wants.samples && normalise_apart(&recipe) && strcmp(text, wants.recipe) == 0) {
+		log_info("the model's stage does scale, mean and std: it gets u8 samples");
+		prep_samples(*prep);
+	}
 	if (wants.rank == 4)
 		prep_expect(*prep, wants.shape);
 	return 1;

@@ -24,7 +24,7 @@ struct prep *prep_new(const struct recipe *r, const struct kernels *kernels)
 		return NULL;
 	p->recipe = *r;
 	recipe_hash(r, p->hash);
-	tensor_values_init(&p->values, r);
+	tensor_values_init(&p->values, r, r->dtype);
 	p->resampler = resampler_new(kernels);
 	if (!p->resampler)
 		prep_free(&p);
@@ -42,6 +42,11 @@ void prep_free(struct prep **p)
 void prep_expect(struct prep *p, const int64_t shape[4])
 {
 	memcpy(p->expected, shape, sizeof p->expected);
+}
+
+void prep_samples(struct prep *p)
+{
+	tensor_values_init(&p->values, &p->recipe, DTYPE_U8);
 }
 
 static int check_expected(const struct prep *p, const int64_t shape[4], struct err *e)
@@ -69,7 +74,7 @@ static int make_tensor(struct prep *p, struct frame *f, const struct geometry *g
 	shape[p->recipe.layout == LAYOUT_NCHW ? 3 : 2] = g->x.side;
 	if (check_expected(p, shape, e) < 0)
 		return -1;
-	if (frame_shape(f, FRAME_TENSOR, p->recipe.dtype, 4, shape, e) < 0)
+	if (frame_shape(f, FRAME_TENSOR, p->values.dtype, 4, shape, e) < 0)
 		return -1;
 	t->values = &p->values;
 	t->width = g->x.side;

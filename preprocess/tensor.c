@@ -1,32 +1,15 @@
-/* value = ((float)(sample × up ÷ down) − mean) ÷ std, the first step in double and rounded once: for
- * 1/255 that is torchvision's v / 255, for 1/127.5 Keras's, and for a decimal factor what transformers
- * compute. Eight bits have 256 values, so a table per channel is exact, and fast. */
 #include "preprocess/tensor.h"
 
 #include <string.h>
 
-static float value_of(const struct tensor_values *v, int channel, uint32_t sample)
+void tensor_values_init(struct tensor_values *v, const struct recipe *r, enum dtype dtype)
 {
-	float x = (float)((double)sample * v->up / v->down);
-
-	return (x - v->mean[channel]) / v->std[channel];
-}
-
-void tensor_values_init(struct tensor_values *v, const struct recipe *r)
-{
-	*v = (struct tensor_values){ .layout = r->layout,
-				     .dtype = r->dtype,
-				     .channels = recipe_channels(r),
-				     .up = r->scale_up,
-				     .down = r->scale_down,
-				     .pad = r->pad };
-	for (int c = 0; c < v->channels; c++) {
+	*v = (struct tensor_values){
+		.layout = r->layout, .dtype = dtype, .channels = recipe_channels(r), .pad = r->pad
+	};
+	normaliser_init(&v->normaliser, r);
+	for (int c = 0; c < v->channels; c++)
 		v->order[c] = r->color == COLOR_BGR ? 2 - c : c;
-		v->mean[c] = (float)r->mean[c];
-		v->std[c] = (float)r->std[c];
-		for (uint32_t sample = 0; sample < 256; sample++)
-			v->table[c][sample] = value_of(v, c, sample);
-	}
 }
 
 /* Where channel c of pixel (x, y) stands, in elements, and how far its right neighbour is. */
@@ -63,7 +46,7 @@ static void row_deep(float *out, size_t step, const struct tensor_values *v, int
 
 	for (size_t i = 0; i < count; i++) {
 		memcpy(&sample, in + i * pixel * 2, 2);
-		out[i * step] = value_of(v, c, sample);
+		out[i * step] = normalise(&v->normaliser, c, sample);
 	}
 }
 
@@ -83,8 +66,8 @@ void tensor_row(const struct tensor *t, int x, int y, const uint8_t *samples, in
 		if (v->dtype == DTYPE_U8)
 			row_u8(t->data + at, step, samples + from, pixel, (size_t)count);
 		else if (t->samples.depth == 8)
-			row_f32((float *)(void *)t->data + at, step, v->table[c], samples + from,
-				pixel, (size_t)count);
+			row_f32((float *)(void *)t->data + at, step, v->normaliser.table[c],
+				samples + from, pixel, (size_t)count);
 		else
 			row_deep((float *)(void *)t->data + at, step, v, c, samples + from * 2,
 				 pixel, (size_t)count);
@@ -97,7 +80,7 @@ static void fill(const struct tensor *t, int x, int y, int count)
 
 	for (int c = 0; c < t->values->channels; c++) {
 		size_t at = place_of(t, c, x, y, &step);
-		float value = value_of(t->values, c, (uint32_t)t->values->pad);
+		float value = normalise(&t->values->normaliser, c, (uint32_t)t->values->pad);
 		for (int i = 0; i < count; i++, at += step)
 			if (t->values->dtype == DTYPE_U8)
 				t->data[at] = (uint8_t)t->values->pad;

@@ -1,9 +1,11 @@
-/* Rows of samples into the network's input: scale, mean, std, layout, element type, border. */
+/* Rows of samples into the network's input: scale, mean and std (common/normalise.h), layout, element
+ * type, border. */
 #ifndef PREPROCESS_TENSOR_H
 #define PREPROCESS_TENSOR_H
 
 #include <stdint.h>
 
+#include "common/normalise.h"
 #include "common/recipe.h"
 #include "preprocess/geometry.h"
 #include "preprocess/picture.h"
@@ -14,13 +16,12 @@ struct tensor_values {
 	enum dtype dtype;
 	int channels;
 	int order[3]; /* sample of the picture that channel i of the tensor shows */
-	double up, down;
-	float mean[3], std[3];
-	float table[3][256]; /* of 8-bit samples */
+	struct normaliser normaliser;
 	int pad;
 };
 
-void tensor_values_init(struct tensor_values *v, const struct recipe *r);
+/* dtype: the recipe's, or DTYPE_U8 for the bare samples. */
+void tensor_values_init(struct tensor_values *v, const struct recipe *r, enum dtype dtype);
 
 /* The tensor being written: side[0] rows of side[1] pixels. */
 struct tensor {

@@ -75,6 +75,14 @@ scores_of() {
 	run_line threads.jsonl -t 2
 	cmp one.jsonl.scores workers.jsonl.scores
 	cmp one.jsonl.scores threads.jsonl.scores
+	# Scale, mean and std here or there, alone and in a batch.
+	run_line upstream.jsonl --normalise upstream
+	cmp one.jsonl.scores upstream.jsonl.scores
+	[ "$(jq -r .recipe_sha256 one.jsonl | sort -u)" = "$(jq -r .recipe_sha256 upstream.jsonl | sort -u)" ]
+	run_line batch.jsonl --batch 4
+	run_line batch-upstream.jsonl --batch 4 --normalise upstream
+	cmp batch.jsonl.scores batch-upstream.jsonl.scores
+	run -64 infer -m steel.onnx --normalise elsewhere </dev/null
 	for kernels in blis reference; do
 		run_line "$kernels.jsonl" --kernels "$kernels"
 		run_line "$kernels-workers.jsonl" --kernels "$kernels" -j 2

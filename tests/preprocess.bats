@@ -207,6 +207,59 @@ fails() { # CODE TEXT OPTION…
 	[ "$(cut -f 2,3 rows)" = "ok	u8 1x30x40x3" ] || [ "$(cut -f 2,3 rows)" = "ok	u8 1x40x30x3" ]
 }
 
+@test "samples whose scale, mean and std the receiver does become the same floats" {
+	need_pillow
+	pictures
+	"$PYTHON" - <<-'END'
+		from PIL import Image
+		import numpy as np
+		g = np.random.default_rng(5)
+		Image.fromarray(g.integers(0, 65536, (50, 70), np.uint16)).save("d.png")
+		Image.fromarray(g.integers(0, 256, (31, 90, 4), np.uint8), "RGBA").save("e.png")
+	END
+	local recipe words
+	for words in 'resize=stretch:64x48;interp=bicubic;color=rgb;scale=1/255;mean=0.485,0.456,0.406;std=0.229,0.224,0.225;layout=nchw' \
+		'resize=short:40;interp=bilinear;crop=center:40x60;pad=114;color=bgr;scale=1;mean=103.939,116.779,123.68;layout=nhwc' \
+		'resize=letterbox:56x56;interp=lanczos;pad=7;color=rgb;scale=1/127.5;mean=1;layout=nhwc' \
+		'resize=letterbox:33x20;interp=opencv-linear;color=gray;scale=0.00392156862745098;mean=0.5;std=0.25;layout=nchw' \
+		'resize=none;color=bgr;scale=1/255;std=0.3,0.2,0.1;layout=nchw' 'roi=fraction:0.8;resize=stretch:9x9;interp=nearest;color=gray;scale=1/255;layout=nhwc'; do
+		recipe=$(preprocess --print-recipe -r "$words;dtype=f32")
+		capture a.png b.png c.png d.png e.png | preprocess | "$end" rows --wants "$recipe"
+		capture a.png b.png c.png d.png e.png | preprocess | "$end" samples --wants "$recipe" --samples
+		[ "$(grep -c '	ok	f32' rows)" -eq 5 ]
+		[ "$(grep -c '	ok	u8' samples)" -eq 5 ]
+		diff <(sed 's/	f32 /	u8 /' rows) samples
+		# Said on the command line in other words, it is the same recipe.
+		capture a.png b.png c.png d.png e.png | preprocess -r "dtype=f32;$words" | "$end" again --wants "$recipe" --samples
+		diff samples again
+	done
+	# Another recipe than the one that is asked for, and sixteen bits, stay floats.
+	capture a.png | preprocess --recipe "$SMALL" | "$end" rows --wants "$recipe" --samples
+	[ "$(cut -f 3 rows)" = "f32 1x1x10x20" ]
+	recipe=$(preprocess --print-recipe -r 'resize=none;color=gray;depth=16;scale=1/65535;layout=nchw;dtype=f32')
+	capture d.png | preprocess | "$end" rows --wants "$recipe" --samples
+	[ "$(cut -f 3 rows)" = "f32 1x1x50x70" ]
+}
+
+@test "who cannot do scale, mean and std is not given samples: refused beside one who asked for them" {
+	need_pillow
+	pictures
+	recipe=$(preprocess -r "$SMALL" --print-recipe)
+	at=ipc://$BATS_TEST_TMPDIR/at
+	start CAPTURE capture a.png b.png c.png --out "ipc://$BATS_TEST_TMPDIR/pictures" --rate 20 --loop 0
+	start PREPROCESS preprocess --in "ipc://$BATS_TEST_TMPDIR/pictures" --out "$at" -v 2>said
+	start FIRST "$end" first --in "$at" --wants "$recipe" --samples
+	wait_until 20 grep -qs u8 first
+	run -65 --separate-stderr "$end" second --in "$at" --wants "$recipe"
+	[[ "$stderr" == *"as u8 samples"*"infer --normalise upstream"* ]]
+	# Who wants nothing in particular is let in.
+	start THIRD "$end" third --in "$at"
+	both() { [ "$(grep -c 'downstream preprocess_end .* is there' said)" -eq 2 ]; }
+	wait_until 20 both
+	kill "$CAPTURE"
+	wait "$CAPTURE" "$PREPROCESS" "$FIRST" "$THIRD"
+}
+
 @test "a flag that overrules the model's recipe is said" {
 	need_pillow
 	pictures

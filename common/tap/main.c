@@ -54,7 +54,8 @@ static const struct option_manual manual = {
 	    "does not notice when it is stopped or killed. Eight may look at a stage at once.",
 	.examples = "# what does the line see?\n"
 		    "andon tap ipc:///run/andon/pictures\n"
-		    "# the next ten tensors, to compare with what training made\n"
+		    "# the next ten tensors, to compare with what training made (infer --normalise "
+		    "upstream)\n"
 		    "andon tap -n 10 --save /tmp/tensors tcp://head:5601\n"
 		    "andon tap --json tcp://head:5602 | jq 'select(.score < 0.6)'",
 	.exits = "0\tthe stage ended, or --count is reached\n"

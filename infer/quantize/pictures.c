@@ -88,7 +88,8 @@ static struct buffer *values_of(const struct frame *f, const struct tensor *x, s
 		err_code(e, EX_OSERR, "memory is short");
 		return NULL;
 	}
-	if (input_accept(x, 1, f, b ? b->data : NULL, 0, &in, e) == 0)
+	if (input_accept(&(struct input){ .x = x, .batch = 1 }, f, b ? b->data : NULL, 0, &in, e) ==
+	    0)
 		return b ? b : buffer_ref(f->payload);
 	buffer_unref(&b);
 	return NULL;

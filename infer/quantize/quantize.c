@@ -53,7 +53,7 @@ static int read_model(struct job *j, struct err *e)
 				"it, or say --recipe");
 	if (input_shape(j->model, q->shape, known ? &recipe : NULL, 1, &j->shape, e) < 0)
 		return -1;
-	input_want(j->stage, &j->shape, known ? &recipe : NULL);
+	input_want(j->stage, &j->shape, known ? &recipe : NULL, false);
 	return 0;
 }
 

@@ -130,6 +130,7 @@ static void make_hello(struct message_hello *h)
 	if (next() % 2)
 		return;
 	text(h->wants.recipe, sizeof h->wants.recipe, 0);
+	h->wants.samples = next() % 2;
 	h->wants.dtype = next() % 2 ? DTYPE_U8 : DTYPE_NONE;
 	h->wants.rank = (int)(next() % (FRAME_RANK_MAX + 1));
 	for (int i = 0; i < h->wants.rank; i++)

@@ -189,6 +189,7 @@ static const struct {
 	{ "{" HELLO "wants:{dtype:f31}}", "'wants': 'dtype'" },
 	{ "{" HELLO "wants:{dtype:\"\"}}", "'wants': 'dtype'" },
 	{ "{" HELLO "wants:{dtype:1}}", "'wants': 'dtype'" },
+	{ "{" HELLO "wants:{samples:1}}", "'wants': 'samples'" },
 	{ "{" HELLO "wants:{shape:[-2]}}", "'wants': 'shape'" },
 	{ "{" HELLO "wants:{shape:[1 2 3 4 5 6 7 8 9]}}", "'wants': 'shape'" },
 	{ "{" HELLO "wants:{recipe:u8 recipe:u8}}", "'wants': 'recipe' twice" },
