@@ -43,6 +43,9 @@ bool is_picture_mean(const struct node *n);
 /* fuse_qdq.c: operators between DequantizeLinear and QuantizeLinear work on bytes. */
 int fuse_qdq(struct graph *g, struct err *e);
 
+/* fuse_lookup.c: is it computed value by value, so that it may become part of a table? */
+bool fuse_by_element(const struct node *n);
+
 /* fuse_pads.c: zeros that a Pad puts around a convolution's input. */
 int fuse_pads(struct graph *g, struct err *e);
 

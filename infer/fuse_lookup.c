@@ -22,7 +22,7 @@ static bool is_lookup(const struct node *n)
 	return n && strcmp(n->domain, OP_OURS) == 0 && strcmp(n->type, "Lookup") == 0;
 }
 
-static bool by_element(const struct node *n)
+bool fuse_by_element(const struct node *n)
 {
 	static const char *const types[] = {
 		"Relu",        "LeakyRelu",
@@ -137,7 +137,7 @@ static int function_of(struct function *f, const struct node *n, struct tensor *
  * first are those of which all must be a function; others may be looked up from them. */
 static int values_of(struct function *f, struct tensor *t, struct tensor **out, struct err *e)
 {
-	bool made = t->maker && t->maker->out[0] == t && by_element(t->maker);
+	bool made = t->maker && t->maker->out[0] == t && fuse_by_element(t->maker);
 
 	if (!t->constant && (t->dtype == DTYPE_U8 || t->dtype == DTYPE_I8) && t != f->result &&
 	    (f->bytes ? f->bytes == t : !(f->deep && is_lookup(t->maker)))) {

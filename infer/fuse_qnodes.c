@@ -352,8 +352,9 @@ static int join_lookup(struct graph *g, struct node *n, struct err *e)
 {
 	struct node *m = n->in[0]->maker;
 
-	if (!m || !is_ours(m, "QConv") || !node_in(m, 6) || node_in(m, 14) || n->in[0]->uses != 1 ||
-	    n->in[0]->output || n->in[1]->dtype != n->in[0]->dtype)
+	if (!m || !(is_ours(m, "QConv") || is_ours(m, "QGemm")) || !node_in(m, 6) ||
+	    node_in(m, 14) || n->in[0]->uses != 1 || n->in[0]->output ||
+	    n->in[1]->dtype != n->in[0]->dtype)
 		return 0;
 	m->in[14] = n->in[1];
 	fuse_into(g, m, n);

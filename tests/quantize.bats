@@ -133,6 +133,31 @@ save(helper.make_model(g, opset_imports=[helper.make_opsetid('', 13)], ir_versio
 	refused 65 'is quantised already' eight.onnx --calibrate "$PARTS" -o out.onnx
 }
 
+@test "Gelu between two products becomes a table of bytes in the first one's store" {
+	need_python onnx numpy
+	"$PYTHON" - <<-'PART'
+		import numpy as np, onnx
+		from onnx import helper as h, numpy_helper as n
+		r = np.random.default_rng(3)
+		def init(name, *shape): return n.from_array((r.standard_normal(shape) / 8).astype(np.float32), name)
+		def one(name, v): return n.from_array(np.float32(v), name)
+		inits = [init("w", 16, 3, 8, 8), init("a", 16, 64), init("b", 64), init("c", 64, 5), init("d", 5), one("root", 2 ** .5), one("one", 1), one("half", .5)]
+		steps = [("Conv", "x w", "p", {"strides": [8, 8]}), ("Transpose", "p", "q", {"perm": [0, 2, 3, 1]}), ("MatMul", "q a", "m", {}), ("Add", "m b", "s", {}),
+		         ("Div", "s root", "e1", {}), ("Erf", "e1", "e2", {}), ("Add", "e2 one", "e3", {}), ("Mul", "s e3", "e4", {}), ("Mul", "e4 half", "g", {}),
+		         ("MatMul", "g c", "o", {}), ("Add", "o d", "t", {}), ("ReduceMean", "t", "y", {"axes": [1, 2], "keepdims": 0})]
+		f = onnx.TensorProto.FLOAT
+		g = h.make_graph([h.make_node(t, i.split(), [o], **k) for t, i, o, k in steps], "g", [h.make_tensor_value_info("x", f, ["n", 3, 128, 128])],
+		                 [h.make_tensor_value_info("y", f, ["n", 5])], inits)
+		onnx.save(h.make_model(g, opset_imports=[h.make_opsetid("", 13)], ir_version=8), "gelu.onnx")
+	PART
+	cp "$TOP/pipelines/demo/rings.json" gelu.json
+	run -0 --separate-stderr infer --quantize gelu.onnx --calibrate "$PARTS" --recipe "$(jq -r .recipe gelu.json)" -o gelu8.onnx
+	[ "$(agreement)" -ge 95 ]
+	run -0 infer --explain gelu8.onnx --shape 1x3x128x128
+	[ "$(grep -c QGemm <<<"$output")" -eq 2 ]
+	[[ "$output" != *Gelu* && "$output" != *Lookup* && "$output" != *" Erf "* ]]
+}
+
 @test "a model of f16 is refused in words" {
 	need_data models/squeezenet1.0_fp16
 	cp "$DATA/models/squeezenet1.0_fp16/model.onnx" half.onnx

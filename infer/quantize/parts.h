@@ -66,6 +66,7 @@ struct value {
 	bool through; /* whole, but what follows at once clamps it: nothing is put between */
 	bool wanted;  /* somebody who computes in integers reads it */
 	bool moved;   /* its maker only moves or picks values */
+	bool inside;  /* of a function of one whole value, which will be a table */
 	bool leads;   /* scratch: on the way to a product */
 	bool read;    /* by a product */
 	int axis;     /* of its channels, for the products that read it; 0: none, or several */

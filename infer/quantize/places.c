@@ -3,8 +3,9 @@
  * Convolutions and products with known weights compute in integers. What lies between two of them
  * and has an integer form (sums, factors, pools, gates) takes part if its inputs are integers
  * already; what only moves values passes them on with their scale. What comes behind the last
- * product stays in floats, so that scores keep their precision, and so do Softmax, LayerNormalization,
- * Gelu and all that is not known here. A clamp (Relu, Clip) right behind a product belongs to it. */
+ * product stays in floats, so that scores keep their precision, and so do Softmax, LayerNormalization and all
+ * that is not known here. A clamp (Relu, Clip) right behind a product belongs to it. A function of one value
+ * between two products (Gelu in any spelling) is one of its bytes: a table. */
 #include "infer/quantize/parts.h"
 
 #include <string.h>
@@ -182,6 +183,94 @@ static bool behind_product(const struct node *n)
 	return maker && maker->place && kind_of(maker) != MOVED && graph_reader(n->in[0]);
 }
 
+/* --- functions of one value ----------------------------------------------------------------------- */
+
+#define MEMBERS_MOST 12 /* values on the way */
+#define AHEAD_MOST 32   /* nodes that are looked at */
+
+struct function {
+	struct tensor *member[MEMBERS_MOST];
+	int left[MEMBERS_MOST]; /* readers that have not been met */
+	int count;
+	bool more; /* than clamps */
+	struct tensor *end;
+};
+
+static int member_of(const struct function *f, const struct tensor *t)
+{
+	for (int i = 0; i < f->count; i++)
+		if (f->member[i] == t)
+			return i;
+	return -1;
+}
+
+/* Has n only members and single numbers for inputs? */
+static bool of_members(const struct function *f, const struct node *n)
+{
+	for (int i = 0; i < n->in_count; i++)
+		if (n->in[i] && member_of(f, n->in[i]) < 0 &&
+		    !(n->in[i]->constant && tensor_count(n->in[i]) == 1))
+			return false;
+	return fuse_by_element(n) && n->out_count == 1 && !n->out[0]->output &&
+	       n->out[0]->dtype == DTYPE_F32 && tensor_same_shape(n->out[0], f->member[0]);
+}
+
+/* n reads members: is it part of the function, or the product behind its end? */
+static bool meet(struct function *f, const struct node *n)
+{
+	bool part = of_members(f, n) && f->count < MEMBERS_MOST;
+
+	if (!part && (kind_of(n) != PRODUCT || (f->end && f->end != n->in[0])))
+		return false;
+	for (int i = 0; i < n->in_count; i++)
+		if (n->in[i] && member_of(f, n->in[i]) >= 0)
+			f->left[member_of(f, n->in[i])]--;
+	if (part) {
+		f->member[f->count] = n->out[0];
+		f->left[f->count++] = n->out[0]->uses;
+		f->more |= kind_of(n) != CLAMP;
+	} else {
+		f->end = n->in[0];
+	}
+	return true;
+}
+
+static bool complete(const struct function *f)
+{
+	for (int i = 0; i < f->count; i++)
+		if (f->left[i] > 0)
+			return false;
+	return f->end && f->more && f->end == f->member[f->count - 1];
+}
+
+/* Do all readers of t make up a function of it alone, of which products alone read the result? */
+static bool function_of(struct tensor *t, struct function *f)
+{
+	const struct node *n = t->maker->next;
+
+	*f = (struct function){ .member = { t }, .left = { t->uses }, .count = 1 };
+	for (int k = 0; n && k < AHEAD_MOST && !complete(f); k++, n = n->next) {
+		bool reads = false;
+
+		for (int i = 0; i < n->in_count; i++)
+			reads |= n->in[i] && member_of(f, n->in[i]) >= 0;
+		if (reads && !meet(f, n))
+			return false;
+	}
+	return complete(f);
+}
+
+static bool makes_table(const struct places *p, const struct node *n)
+{
+	struct function f;
+
+	if (!function_of(n->out[0], &f))
+		return false;
+	for (int i = 1; i < f.count; i++)
+		value_of(p, f.member[i])->inside = true;
+	return true;
+}
+
 /* Do the results of n, which takes part, become integers? */
 static bool gives_whole(const struct places *p, const struct node *n)
 {
@@ -190,6 +279,8 @@ static bool gives_whole(const struct places *p, const struct node *n)
 
 	if (kind_of(n) == CLAMP)
 		return x->whole;
+	if (kind_of(n) == PRODUCT && !y->output && makes_table(p, n))
+		return true;
 	if (!node_is(n, "Conv"))
 		return kind_of(n) != PRODUCT;
 	return !(y->output && y->uses == 1) && (value_of(p, y)->leads || !one_pixel(y));
@@ -197,6 +288,8 @@ static bool gives_whole(const struct places *p, const struct node *n)
 
 static bool takes_part(const struct places *p, const struct node *n)
 {
+	if (node_out(n, 0) && value_of(p, n->out[0]) && value_of(p, n->out[0])->inside)
+		return false;
 	switch (kind_of(n)) {
 	case PRODUCT:
 		return true;
@@ -253,6 +346,19 @@ static void note_inputs(struct places *p, struct node *n)
 		note_channels(value_of(p, n->in[0]), node_is(n, "MatMul") ? n->in[0]->rank - 1 : 1);
 }
 
+/* A row of constants that is added to a MatMul. */
+static bool is_biased(const struct node *n)
+{
+	for (int i = 0; node_is(n, "Add") && i < 2; i++) {
+		const struct tensor *x = n->in[i], *b = n->in[1 - i];
+
+		if (b->constant && b->rank == 1 && x->maker && node_is(x->maker, "MatMul") &&
+		    places_product(x->maker) && graph_reader(x) && b->dim[0] == x->dim[x->rank - 1])
+			return true;
+	}
+	return false;
+}
+
 int places_find(struct places *p, struct graph *g, struct err *e)
 {
 	p->count = 0;
@@ -261,9 +367,12 @@ int places_find(struct places *p, struct graph *g, struct err *e)
 	graph_uses(g);
 	find_leading(p, g);
 	for (struct node *n = g->first; n; n = n->next) {
-		if (!takes_part(p, n))
+		if (is_biased(n) && makes_table(p, n))
+			value_of(p, n->out[0])->whole = true;
+		else if (takes_part(p, n))
+			n->place = 1;
+		if (!n->place)
 			continue;
-		n->place = 1;
 		note_results(p, n);
 		note_inputs(p, n);
 	}
