@@ -218,16 +218,17 @@ static void task(void *context, size_t number, int lane)
 	out_tiles(j, picture, first, count, column, columns, products);
 }
 
-/* Too few blocks for the crew: the columns are divided too, where that is even; pixels are transformed more
- * than once then, to the same values. Else there are as many blocks as lanes, and weights are fetched more
- * than once. */
+/* Too few blocks for the crew: the columns are divided too where weights are many and that is even; pixels are
+ * transformed more than once then, to the same values. Else there are as many blocks as lanes, and weights
+ * are fetched more than once. */
 static void divide(struct job *j, size_t lanes)
 {
 	size_t cols = igemm_best()->cols, panels = j->s.columns / cols;
 	size_t blocks = j->c->n * j->s.blocks;
 	bool enough = blocks % lanes == 0 || blocks >= 4 * lanes;
+	bool small = j->s.positions * j->s.panel_floats <= WEIGHTS_SMALL;
 
-	j->parts = !enough && panels % lanes == 0 ? lanes : 1;
+	j->parts = !enough && !small && panels % lanes == 0 ? lanes : 1;
 	j->part = j->s.columns / j->parts;
 	if (enough || j->parts > 1)
 		return;
