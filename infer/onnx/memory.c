@@ -11,7 +11,7 @@
 
 #define BLOCK_BYTES ((size_t)64 << 10)
 #define LARGE_BYTES (BLOCK_BYTES / 4)
-#define PAGES_BYTES ((size_t)4 << 20) /* of the file, until they are released */
+#define PAGES_BYTES ((size_t)1 << 20) /* of the file, until they are released */
 
 struct block {
 	struct block *next;
