@@ -35,7 +35,8 @@ packages := libzmq3-dev libmsgpack-dev libpng-dev libdeflate-dev libjpeg62-turbo
 	protobuf-c-compiler libonnx-dev libsqlite3-dev libjansson-dev libsodium-dev gcc libc6-dev
 test_packages := bats bats-assert bats-support shellcheck sqlite3 jq clang clang-format libclang-rt-14-dev man-db procps \
 	python3-pil python3-numpy python3-onnx python3-zmq python3-msgpack python3-opencv ffmpeg \
-	slurmctld slurmd slurm-client munge iproute2 iptables
+	slurmctld slurmd slurm-client munge iproute2 iptables systemd \
+	python3-yaml python3-jsonschema podman
 libs_common     := -lzmq -lmsgpackc -lsodium -ljansson -lpthread -lm
 libs_capture    := -lpng -ljpeg -ldeflate
 libs_preprocess :=
@@ -52,6 +53,8 @@ tool_mains := $(wildcard $(rooms:%=%/*/main.c))
 tools    := $(foreach m,$(tool_mains),$(B)/bin/$(word 2,$(subst /, ,$(m))))
 tests    := $(patsubst tests/c/%.c,$(B)/test/%,$(wildcard tests/c/*.c))
 fuzzers  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
+units    := $(patsubst pipelines/systemd/%,%,$(wildcard pipelines/systemd/*.service pipelines/systemd/*.target \
+	pipelines/systemd/andon-.service.d/*.conf pipelines/systemd/keys.conf))
 mans     := $(patsubst $(B)/bin/%,$(B)/man/andon-%.1,$(programs) $(tools))
 
 all: $(programs) $(tools) $(B)/bin/onnx-cases
@@ -235,6 +238,14 @@ install: all man
 	sed 's|@LIB@|$(PREFIX)/lib/andon|' pipelines/andon.sh >$(DESTDIR)$(PREFIX)/bin/andon
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/andon
 	install -m 644 $(mans) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,lib/sysusers.d lib/systemd/system/andon-.service.d share/andon)
+	for unit in $(units); do \
+		sed 's|@LIB@|$(PREFIX)/lib/andon|; s|@SHARE@|$(PREFIX)/share/andon|' pipelines/systemd/$$unit \
+			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit; \
+	done
+	mv $(DESTDIR)$(PREFIX)/lib/systemd/system/keys.conf $(DESTDIR)$(PREFIX)/share/andon
+	install -m 644 pipelines/systemd/andon.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/andon.conf
+	install pipelines/take-keys.sh $(DESTDIR)$(PREFIX)/share/andon
 
 clean:
 	rm -rf build
