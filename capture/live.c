@@ -12,6 +12,7 @@
 
 #include "capture/source.h"
 #include "capture/spool.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/stage.h"
 
@@ -282,6 +283,7 @@ int live_next(struct live *l, struct picture *p, struct err *e)
 			return -1;
 		if (got == 1 && item.frame) {
 			fill(p, &item);
+			(void)failpoint("spool-send");
 			return 1;
 		}
 		if (got == 1) {

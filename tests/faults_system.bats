@@ -189,6 +189,25 @@ grey_pictures() { # N
 	nothing_left
 }
 
+@test "kill between spool and send: what was spooled is stored under the key that it had" {
+	injected "SIGKILL after a picture was spooled and before it was sent"
+	grey_pictures 100 >stream
+	with stage sink SINK
+	with stage infer I1
+	with stage preprocess PREPROCESS
+	FAILPOINT=spool-send:30:kill stage CAPTURE bash -c "exec '$BUILD/failpoints/bin/capture' - --name cam --spool spool --out '$pictures' <stream"
+	ends_with 137 CAPTURE
+	stage CAPTURE bash -c "exec capture - --name cam --spool spool --out '$pictures' -vv <stream"
+	ends CAPTURE PREPROCESS I1 SINK
+	sql x.db 'select run, count(*), min(seq), max(seq) from results group by run order by run' >runs
+	cat runs
+	[[ $(tail -n 1 runs) == *"|100|0|99" ]]
+	awk -F '|' '$2 != $4 + 1 || $2 < 30 || $3 != 0 { exit 1 }' runs
+	[ "$(sql x.db 'select count(*) from drops')" -eq 0 ]
+	sink --audit x.db
+	nothing_left
+}
+
 @test "the same recording twice gives no new row, --run new gives all of them" {
 	injected "the same 60 pictures three times"
 	local again

@@ -2,15 +2,17 @@
 # Live sources: the spool between a camera that does not wait and a line that does.
 # shellcheck disable=SC2154,SC2153  # start sets variables by name
 
+load helper
+load faults/line
+
 setup() {
-	load helper
+	line_open
 	relay=$BUILD/test/common_stages
-	cd "$BATS_TEST_TMPDIR" || return
 	pictures=ipc://$BATS_TEST_TMPDIR/pictures scores=ipc://$BATS_TEST_TMPDIR/scores
 }
 
 teardown() {
-	end_started
+	line_close
 }
 
 camera() { "$PYTHON" "$TOP/tests/camera.py" "$@"; }
@@ -54,6 +56,7 @@ balanced() {
 }
 
 @test "kill -9 of capture ten times while the camera goes on: every picture is a row or a counted drop" {
+	injected "10 SIGKILL to capture"
 	mkfifo stream
 	exec 7<>stream # so that the camera never finds it closed
 	start CAMERA camera 0 0.005 20000 >stream 7>&-
@@ -91,6 +94,7 @@ finish_line() {
 }
 
 @test "spool full, drop-oldest: the newest are kept, and the lost ones counted by range and reason" {
+	injected "a camera faster than the line, --on-full drop-oldest"
 	overflow drop-oldest
 	wait_until 30 grep -q 'full (1 MB): the oldest pictures are dropped' err
 	wait_until 30 in_spool 800000
@@ -107,6 +111,7 @@ finish_line() {
 }
 
 @test "spool full, drop-newest: what came first is kept" {
+	injected "the same, drop-newest"
 	overflow drop-newest
 	wait_until 30 grep -q 'full (1 MB): new pictures are dropped' err
 	wait_until 30 in_spool 800000
@@ -118,6 +123,7 @@ finish_line() {
 }
 
 @test "spool full, wait: the camera waits, nothing is lost" {
+	injected "the same, wait"
 	overflow wait
 	wait_until 30 grep -q 'full (1 MB): nothing is read until there is room' err
 	finish_line
@@ -128,6 +134,7 @@ finish_line() {
 }
 
 @test "spool full, stop: capture finishes what it has and ends with 75" {
+	injected "the same, stop"
 	local code=0
 	overflow stop
 	wait_until 30 grep -q 'full (1 MB): capture stops' err
@@ -141,6 +148,7 @@ finish_line() {
 }
 
 @test "the spool's disk is full: as a full spool, said once, and the process lives" {
+	injected "ENOSPC at the spool"
 	mkdir spool
 	mount -t tmpfs -o size=2M none spool 2>/dev/null || skip "a small disk cannot be mounted here"
 	camera 100 0 100000 >stream.pgm
