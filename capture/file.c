@@ -36,6 +36,11 @@ static int reserve(struct file_bytes *file, size_t size, struct err *e)
 	return 0;
 }
 
+static int failed(const char *to, struct err *e)
+{
+	return err_code(e, err_of_errno(errno, EX_DATAERR), "cannot %s: %s", to, strerror(errno));
+}
+
 static int read_all(int fd, struct file_bytes *file, struct err *e)
 {
 	size_t size = (size_t)file->stat.st_size;
@@ -46,7 +51,7 @@ static int read_all(int fd, struct file_bytes *file, struct err *e)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_set(e, "cannot read: %s", strerror(errno));
+			return failed("read", e);
 		if (n == 0)
 			return err_set(e, "the file shrank while it was read");
 		file->size += (size_t)n;
@@ -57,7 +62,7 @@ static int read_all(int fd, struct file_bytes *file, struct err *e)
 static int read_open(int fd, struct file_bytes *file, struct err *e)
 {
 	if (fstat(fd, &file->stat) < 0)
-		return err_set(e, "cannot read: %s", strerror(errno));
+		return failed("read", e);
 	if (!S_ISREG(file->stat.st_mode))
 		return err_set(e, "not a file but %s", kind_of(file->stat.st_mode));
 	if (file->stat.st_size > (off_t)IMAGE_BYTES_MAX)
@@ -74,7 +79,7 @@ int file_read(const char *path, struct file_bytes *file, struct err *e)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), result;
 
 	if (fd < 0)
-		return err_set(e, "cannot open: %s", strerror(errno));
+		return failed("open", e);
 	result = read_open(fd, file, e);
 	close(fd);
 	return result;

@@ -94,8 +94,8 @@ static int add_folder(struct listing *l, const char *folder, bool recursive, int
 	int result = 0;
 
 	if (!dir)
-		return err_code(e, EX_NOINPUT, "cannot open folder '%s': %s", folder,
-				strerror(errno));
+		return err_code(e, err_of_errno(errno, EX_NOINPUT), "cannot open folder '%s': %s",
+				folder, strerror(errno));
 	if (depth > DEPTH_MOST)
 		result = err_code(e, EX_NOINPUT, "'%s' is more than %d folders deep", folder,
 				  DEPTH_MOST);

@@ -1,6 +1,7 @@
 /* Errors as values: a library function fills one and returns -1, the stage prints it, once. */
 #include "common/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +89,11 @@ int err_memory(struct err *e, size_t bytes, const char *something)
 {
 	return err_code(e, bytes < LARGE_BYTES ? EX_TEMPFAIL : EX_DATAERR,
 			"no memory for %zu bytes of %s", bytes, something);
+}
+
+int err_of_errno(int number, int otherwise)
+{
+	return number == EMFILE || number == ENFILE || number == ENOMEM ? EX_OSERR : otherwise;
 }
 
 bool err_is_of_system(const struct err *e)

@@ -23,6 +23,10 @@ int err_code(struct err *e, int code, const char *format, ...)
  * the fault of what asks for so much, EX_DATAERR. */
 int err_memory(struct err *e, size_t bytes, const char *something);
 
+/* The code for an errno: EX_OSERR if the whole system is short of files or memory, which says nothing
+ * about what was to be opened or read; else otherwise. */
+int err_of_errno(int number, int otherwise);
+
 /* Is the system in trouble (EX_TEMPFAIL, EX_OSERR), rather than the data at fault? */
 bool err_is_of_system(const struct err *e);
 

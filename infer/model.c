@@ -102,7 +102,8 @@ static int map_file(const char *path, void **bytes, size_t *size, struct err *e)
 
 	*bytes = NULL;
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		err_code(e, EX_NOINPUT, "cannot open '%s': %s", path, strerror(errno));
+		err_code(e, err_of_errno(errno, EX_NOINPUT), "cannot open '%s': %s", path,
+			 strerror(errno));
 		goto failed;
 	}
 	if (!S_ISREG(st.st_mode)) {

@@ -104,7 +104,8 @@ static int check_file(const char *path, enum store_mode mode, struct err *e)
 	if (fd < 0 && errno == ENOENT && mode == STORE_WRITE)
 		return 0;
 	if (fd < 0)
-		return err_code(e, EX_NOINPUT, "%s: %s", path, strerror(errno));
+		return err_code(e, err_of_errno(errno, EX_NOINPUT), "%s: %s", path,
+				strerror(errno));
 	if (fstat(fd, &is) < 0 || !S_ISREG(is.st_mode))
 		err_code(e, EX_DATAERR, "%s: not a regular file", path);
 	else if ((n = pread(fd, header, sizeof header, 0)) < 0)

@@ -1,12 +1,12 @@
 /* LD_PRELOAD: makes calls of a program fail, the n-th or from the n-th on.
  *
- *   SHIM_CALL=alloc|write|sync|send   which: any allocation; write, pwrite, writev, ftruncate and fallocate of files, pipes
- *                                     and sockets (eventfds are let alone: no kernel fails those); fsync and fdatasync; send
+ *   SHIM_CALL=alloc|write|sync|send|open  which: any allocation; write, pwrite, writev, ftruncate and fallocate of files, pipes
+ *                                     and sockets (eventfds are let alone: no kernel fails those); fsync and fdatasync; send; open
  *   SHIM_NTH=N                        the first that fails, from 1
  *   SHIM_TIMES=N                      how many fail then; 1; 0: all
  *   SHIM_ERRNO=N                      with this errno; 0: a short write, half of it
  *   SHIM_WHILE=FILE                   they fail only while there is this file
- *   SHIM_COUNT=FILE                   at the end, a line "alloc N write N sync N send N": what was called
+ *   SHIM_COUNT=FILE                   at the end, a line "alloc N write N sync N send N open N": what was called
  *   SHIM_TOLD=FILE                    a line for the first call that failed: who called, innermost first
  *
  * Standard error is let alone, so that a program can say what happened. */
@@ -27,8 +27,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum call { ALLOC, WRITE, SYNC, SEND, CALLS };
-static const char *const names[] = { "alloc", "write", "sync", "send" };
+enum call { ALLOC, WRITE, SYNC, SEND, OPEN, CALLS };
+static const char *const names[] = { "alloc", "write", "sync", "send", "open" };
 
 static atomic_long counts[CALLS];
 static int chosen = -1, error_number;
@@ -80,8 +80,8 @@ __attribute__((destructor)) static void end(void)
 
 	if (!count_path)
 		return;
-	snprintf(line, sizeof line, "alloc %ld write %ld sync %ld send %ld\n", counts[ALLOC],
-		 counts[WRITE], counts[SYNC], counts[SEND]);
+	snprintf(line, sizeof line, "alloc %ld write %ld sync %ld send %ld open %ld\n",
+		 counts[ALLOC], counts[WRITE], counts[SYNC], counts[SEND], counts[OPEN]);
 	put(count_path, line);
 }
 
@@ -268,4 +268,36 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	return error_number != 0 && fails(SEND) ? -1 : syscall(SYS_sendmsg, fd, message, flags);
+}
+
+/* --- opening ------------------------------------------------------------------------------------ */
+
+int openat(int at, const char *path, int flags, ...)
+{
+	va_list rest;
+
+	va_start(rest, flags);
+	int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, int) : 0;
+	va_end(rest);
+	return fails(OPEN) ? -1 : (int)syscall(SYS_openat, at, path, flags, mode);
+}
+
+int open(const char *path, int flags, ...)
+{
+	va_list rest;
+
+	va_start(rest, flags);
+	int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, int) : 0;
+	va_end(rest);
+	return openat(AT_FDCWD, path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+	va_list rest;
+
+	va_start(rest, flags);
+	int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, int) : 0;
+	va_end(rest);
+	return openat(AT_FDCWD, path, flags, mode);
 }

@@ -16,7 +16,7 @@ DEMO = os.path.join(TOP, "pipelines", "demo")
 PARTS = ["ring-00%d.png" % i for i in (1, 2, 3)] + ["ring-010.jpg"]
 STAGES = ["capture", "preprocess", "infer", "sink"]
 ERRORS = {"alloc": ["ENOMEM"], "write": ["EIO", "ENOSPC", "EINTR", "SHORT"], "sync": ["EIO", "ENOSPC"],
-          "send": ["EIO", "ENOMEM", "EINTR", "SHORT"]}
+          "send": ["EIO", "ENOMEM", "EINTR", "SHORT"], "open": ["EMFILE"]}
 FAIR = {71, 73, 74, 75}  # the system; cannot create; cannot write; try again
 FOREIGN = ("libzmq", "libstdc++", "libblis", "libpgm")  # they end the program, or crash, when memory is short
 SECONDS = 30
