@@ -40,7 +40,7 @@ static bool weights_of(const struct tensor *t, int64_t axis, struct quantity *q)
 	    (n->in[0]->dtype != DTYPE_U8 && n->in[0]->dtype != DTYPE_I8))
 		return false;
 	scale = n->in[1];
-	if (scale->dtype != DTYPE_F32 || scale->rank > 1 ||
+	if (scale->dtype != DTYPE_F32 || scale->rank > 1 || node_int(n, "block_size", 0) != 0 ||
 	    (tensor_count(scale) != 1 && *(const int64_t *)n->state != axis))
 		return false;
 	*q = (struct quantity){ n->in[0], n->in[1], node_in(n, 2) };

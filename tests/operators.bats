@@ -42,7 +42,6 @@ per_operator() {
 	cases blis "$DATA"/onnx/{node,simple,pytorch-converted,pytorch-operator}
 }
 
-# What is refused of specification.py's cases, though it is right: block_size of quantisation, integers in Relu.
 @test "operators do what the specification says where ONNX's own cases do not look" {
 	need_python onnx numpy
 	(cd "$TOP/tests" && "$PYTHON" specification.py "$BATS_TEST_TMPDIR/cases")
@@ -50,8 +49,8 @@ per_operator() {
 	for kernels in native reference; do
 		run -0 onnx-cases --kernels $kernels --rtol 1e-5 --atol 1e-6 "$BATS_TEST_TMPDIR/cases"
 		[ "$(grep -c '^pass refused-' <<<"$output")" -eq 0 ]
-		grep '^refused ' <<<"$output" | grep -vE '^refused (refused-|(Dequantize|Quantize)Linear21-u?int[0-9]+_block|Relu14-int)' && false
-		[ "$(grep -c '^refused refused-' <<<"$output")" -eq 11 ]
+		[ "$(grep -c '^refused refused-' <<<"$output")" -eq 14 ]
+		[ "$(grep -c '^refused ' <<<"$output")" -eq 14 ]
 	done
 	echo "# ${lines[-1]}" >&3
 }

@@ -169,6 +169,9 @@ def quantisation(s):
             s.case(f"{np.dtype(t)} block", "QuantizeLinear", [x, scale, zeros], q, 21, axis=axis, block_size=block)
             s.case(f"{np.dtype(t)} block", "DequantizeLinear", [q, scale, zeros], ((q.astype(I32) - shift.astype(I32)) * full).astype(F), 21,
                    axis=axis, block_size=block)
+    q, scale = s.ints(0, 20, 3, 4, 6, dtype=U8), abs(s.rand(3, 2, 6)) + F(0.01)
+    for block in (4, 5, -2):  # 2 is what makes two blocks of four
+        s.case("refused", "DequantizeLinear", [q, scale, q[:, :2]], None, 21, axis=1, block_size=block)
     s.case("no zero", "QuantizeLinear", [x, np.array(0.05, F)], saturate(x / F(0.05), U8), 13)
     s.case("output type", "QuantizeLinear", [x, np.array(0.05, F)], saturate(x / F(0.05), np.int16), 21, output_dtype=5)
     v = s.ints(-1000, 1000, 2, 5, dtype=I32)

@@ -137,6 +137,48 @@ static void clip_run(const struct node *n)
 		by_type[n->in[0]->dtype](n);
 }
 
+#define RELU(name, type)                                              \
+	static void relu_##name(const type *x, type *y, size_t count) \
+	{                                                             \
+		for (size_t i = 0; i < count; i++)                    \
+			y[i] = x[i] > 0 ? x[i] : 0;                   \
+	}
+RELU(i8, int8_t)
+RELU(i16, int16_t)
+RELU(i32, int32_t)
+RELU(i64, int64_t)
+
+/* From opset 14 on whole numbers too; ACT_NONE says that they are. */
+static int relu14_shape(struct node *n, struct err *e)
+{
+	struct epilogue *p;
+
+	if (n->in[0]->dtype == DTYPE_F32)
+		return relu_shape(n, e);
+	p = node_note(n, sizeof *p, e);
+	if (!p || node_types(n, 0, TYPE(I8) | TYPE(I16) | TYPE(I32) | TYPE(I64), e) < 0)
+		return -1;
+	*p = (struct epilogue){ .act = ACT_NONE };
+	return node_output_like(n, 0, n->in[0], e);
+}
+
+static void relu14_run(const struct node *n)
+{
+	const struct epilogue *p = n->state;
+	size_t count = tensor_count(n->out[0]);
+
+	if (p->act == ACT_RELU)
+		run(n);
+	else if (n->in[0]->dtype == DTYPE_I8)
+		relu_i8(n->in[0]->data, n->out[0]->data, count);
+	else if (n->in[0]->dtype == DTYPE_I16)
+		relu_i16(n->in[0]->data, n->out[0]->data, count);
+	else if (n->in[0]->dtype == DTYPE_I32)
+		relu_i32(n->in[0]->data, n->out[0]->data, count);
+	else
+		relu_i64(n->in[0]->data, n->out[0]->data, count);
+}
+
 #define ROW_OF(onnx, from, most, how, attributes, shapes, runs)                                   \
 	&(const struct op)                                                                        \
 	{                                                                                         \
@@ -148,6 +190,7 @@ static void clip_run(const struct node *n)
 
 const struct op *const ops_activation[] = {
 	ROW("Relu", 1, "consumed_inputs:I", relu_shape),
+	ROW_OF("Relu", 14, 1, OP_ACTIVATION, NULL, relu14_shape, relu14_run),
 	ROW("LeakyRelu", 1, "alpha:f consumed_inputs:I", leaky_shape),
 	ROW("Sigmoid", 1, "consumed_inputs:I", sigmoid_shape),
 	ROW("Tanh", 1, "consumed_inputs:I", tanh_shape),

@@ -1,5 +1,6 @@
 /* Between real numbers and integers with a scale and a zero point: QuantizeLinear, DequantizeLinear,
- * DynamicQuantizeLinear. One scale for all, or one for each index of an axis. */
+ * DynamicQuantizeLinear. One scale for all, one for each index of an axis, or (opset 21) one for each
+ * block of an axis at each place of the other axes. */
 #include "infer/ops/ops.h"
 
 #include <string.h>
@@ -28,32 +29,57 @@ static struct range range_of(enum dtype t)
 	}
 }
 
-/* Scale (and zero point, of the same shape): one value, or as many as the axis has. The axis goes
- * into the state. */
+/* Whom a scale is for: the first member is what passes look at. */
+struct share {
+	int64_t axis; /* -1: one scale for all */
+	int64_t
+	    block; /* of so many along the axis; 0: for each index of it, whatever the others are */
+};
+
+/* The scales stand as the values do, but for the axis. */
+static int check_blocks(struct node *n, int64_t axis, int64_t block, struct err *e)
+{
+	const struct tensor *x = n->in[0], *scale = n->in[1], *zero = node_in(n, 2);
+
+	if (block < 0 || scale->rank != x->rank)
+		return node_invalid(n, e, "scales of rank %d for rank %d, block_size %lld",
+				    scale->rank, x->rank, (long long)block);
+	for (int i = 0; i < x->rank; i++) {
+		int64_t wanted =
+		    i == axis ? x->dim[i] / block + (x->dim[i] % block != 0) : x->dim[i];
+		if (scale->dim[i] != wanted || (zero && zero->dim[i] != wanted))
+			return node_invalid(n, e, "%lld scales along axis %d, not %lld",
+					    (long long)scale->dim[i], i, (long long)wanted);
+	}
+	return 0;
+}
+
+/* Scale (and zero point, of the same shape): one value, as many as the axis has, or blocks. */
 static int check_scale(struct node *n, struct err *e)
 {
 	const struct tensor *x = n->in[0], *scale = n->in[1], *zero = node_in(n, 2);
-	int64_t *axis = node_note(n, sizeof *axis, e);
+	struct share *share = node_note(n, sizeof *share, e);
 
-	if (!axis || node_types(n, 1, TYPE(F32), e) < 0)
+	if (!share || node_types(n, 1, TYPE(F32), e) < 0)
 		return -1;
-	if (node_int(n, "block_size", 0) != 0)
-		return node_unsupported(n, e, "block_size");
-	if (scale->rank > 1)
+	*share = (struct share){ node_int(n, "axis", 1), node_int(n, "block_size", 0) };
+	if (share->block == 0 && scale->rank > 1)
 		return node_unsupported(n, e, "scales of rank %d", scale->rank);
-	if (zero && tensor_count(zero) != tensor_count(scale))
+	if (zero && (tensor_count(zero) != tensor_count(scale) ||
+		     (share->block != 0 && zero->rank != scale->rank)))
 		return node_invalid(n, e, "%zu zero points for %zu scales", tensor_count(zero),
 				    tensor_count(scale));
-	*axis = node_int(n, "axis", 1);
-	if (tensor_count(scale) == 1) {
-		*axis = -1;
+	if (share->block == 0 && tensor_count(scale) == 1) {
+		share->axis = -1;
 		return 0;
 	}
-	if (node_axis(n, axis, x->rank, e) < 0)
+	if (node_axis(n, &share->axis, x->rank, e) < 0)
 		return -1;
-	if (scale->dim[0] != x->dim[*axis])
+	if (share->block != 0)
+		return check_blocks(n, share->axis, share->block, e);
+	if (scale->dim[0] != x->dim[share->axis])
 		return node_invalid(n, e, "%lld scales along an axis of %lld",
-				    (long long)scale->dim[0], (long long)x->dim[*axis]);
+				    (long long)scale->dim[0], (long long)x->dim[share->axis]);
 	return 0;
 }
 
@@ -188,7 +214,7 @@ static void task(void *context, size_t part, int lane)
 	const struct job *j = context;
 	const struct node *n = j->n;
 	const struct tensor *scale = n->in[1], *zero = node_in(n, 2), *y = n->out[0];
-	int64_t axis = *(const int64_t *)n->state;
+	int64_t axis = ((const struct share *)n->state)->axis;
 	int64_t slices = axis < 0 ? 1 : y->dim[axis];
 	struct tensor slice = *y;
 	struct walk w;
@@ -209,11 +235,44 @@ static void task(void *context, size_t part, int lane)
 	}
 }
 
+/* Value by value: neighbours have different scales. Such values are weights, which are done once. */
+static void run_blocks(const struct node *n, row *f)
+{
+	const struct tensor *x = n->in[0], *scale = n->in[1], *zero = node_in(n, 2), *y = n->out[0];
+	const struct share *share = n->state;
+	const int64_t *zero_stride = zero ? zero->stride : scale->stride;
+	int64_t axis = share->axis;
+	struct tensor slice = *y;
+	struct walk w;
+
+	slice.dim[axis] = 1;
+	for (int64_t s = 0; s < y->dim[axis]; s++) {
+		walk_init(&w, &slice);
+		walk_add_strides(&w, x->stride);
+		walk_add_strides(&w, scale->stride);
+		walk_add_strides(&w, zero_stride);
+		for (walk_begin(&w); !w.done; walk_next(&w))
+			for (int64_t i = 0; i < w.count; i++) {
+				int64_t block = s / share->block;
+				int64_t at =
+				    block * scale->stride[axis] + w.offset[2] + i * w.step[2];
+				int64_t z = block * zero_stride[axis] + w.offset[3] + i * w.step[3];
+				f(x, s * x->stride[axis] + w.offset[1] + i * w.step[1], 1,
+				  ((const float *)scale->data)[at],
+				  zero ? (int32_t)tensor_int(zero, (size_t)z) : 0, y,
+				  s * y->stride[axis] + w.offset[0] + i * w.step[0], 1, 1);
+			}
+	}
+}
+
 static void run(const struct node *n, row *f)
 {
 	struct job j = { n, f, walk_parts(tensor_count(n->out[0])) };
 
-	crew_run(n->crew, task, &j, (size_t)j.parts);
+	if (((const struct share *)n->state)->block)
+		run_blocks(n, f);
+	else
+		crew_run(n->crew, task, &j, (size_t)j.parts);
 }
 
 static void quantize_run(const struct node *n)
