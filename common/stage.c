@@ -327,14 +327,6 @@ void stage_on_ack(struct stage *s,
 	}
 }
 
-void stage_on_buried(struct stage *s,
-		     void (*buried)(void *context, const struct frame *f, const char *reason),
-		     void *context)
-{
-	s->buried = buried;
-	s->buried_context = context;
-}
-
 void stage_on_hangup(struct stage *s, void (*hangup)(void *context), void *context)
 {
 	s->hangup = hangup;
@@ -471,6 +463,7 @@ int stage_close(struct stage **stage, int code)
 	free(s->status_address);
 	free(s->totals);
 	free(s->drops);
+	letters_close(&s->letters);
 	free(s);
 	*stage = NULL;
 	return code;

@@ -110,17 +110,6 @@ void stage_on_ack(struct stage *s,
 		  void (*acked)(void *context, const char *source, uint64_t run, uint64_t seq),
 		  void *context);
 
-/* --- for stages that push ----------------------------------------------------------------------- */
-
-/* Be told of each frame over which so many workers have died that a tombstone goes on in its place: f is
- * still whole, payload and all, borrowed for the time of the call. The call comes before the tombstone
- * leaves, so what it writes is written before any row says so; and it comes in the link's thread, beside
- * the stage's own: it must call no stage_ function and be done well within a heartbeat. Set it before
- * stage_start. */
-void stage_on_buried(struct stage *s,
-		     void (*buried)(void *context, const struct frame *f, const char *reason),
-		     void *context);
-
 /* --- for whoever reads a file again when it is asked to --------------------------------------- */
 
 /* Be told of each SIGHUP (in the calling thread, inside stage_poll, stage_send and stage_wait): time

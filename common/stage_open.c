@@ -35,6 +35,8 @@ static struct option_row *shared_options(struct stage *s)
 		  "a frame over which N workers downstream died or hung becomes an error row; 0: "
 		  "never",
 		  0, 1000 },
+		{ "dead-letter", 0, OPTION_TEXT, "DIR", &s->dead_letter,
+		  "keep such frames there, whole; capture DIR sends them again", 0, 0 },
 		{ "work-timeout", 0, OPTION_TIME, "TIME", &s->work_ms,
 		  "a worker downstream that is busy with one frame for so long is hung, and its "
 		  "frames go to others; never unless given",
@@ -71,7 +73,7 @@ static struct option_row *shared_options(struct stage *s)
 		  0 },
 	};
 	const size_t of_pushes =
-	    3; /* the first is for stages that pull, then so many for those that push */
+	    4; /* the first is for stages that pull, then so many for those that push */
 	size_t n = sizeof all / sizeof all[0], used = 0;
 	struct option_row *rows = calloc(n + 1, sizeof *rows);
 
@@ -184,6 +186,7 @@ struct stage *stage_open(const struct stage_spec *spec, int argc, char **argv)
 	if (s) {
 		s->spec = spec;
 		s->in_fd = STDIN_FILENO;
+		s->letters.dir = -1;
 		s->heartbeat_ms = 1000;
 		s->orphan_ms = 300000;
 		s->max_tries = MAX_TRIES;
@@ -303,8 +306,8 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
 	setup->leaves = s->in.count > 0;
 	setup->drain_ns = s->drain_ms * 1000000;
 	setup->replaced = s->replaced;
-	setup->buried = s->buried;
-	setup->buried_context = s->buried_context;
+	setup->buried = s->dead_letter ? letters_keep : NULL;
+	setup->buried_context = &s->letters;
 	setup->curve = s->curve;
 	setup->insecure = s->insecure;
 	core->pulls = s->spec->pulls;
@@ -364,6 +367,11 @@ static int start(struct stage *s, struct err *e)
 	struct link_setup setup = { .in_fd = -1, .reader_fd = -1 };
 	bool prints = s->spec->pushes && s->out.count == 0;
 
+	if (s->dead_letter && s->max_tries == 0)
+		return err_code(e, EX_USAGE,
+				"--dead-letter: with --max-tries 0 no frame is ever given up");
+	if (s->dead_letter && letters_open(&s->letters, s->dead_letter, e) < 0)
+		return -1;
 	if (mailbox_open(&s->box, e) < 0)
 		return -1;
 	s->opened = true;

@@ -2,6 +2,7 @@
 #ifndef COMMON_STAGE_PRIVATE_H
 #define COMMON_STAGE_PRIVATE_H
 
+#include "common/letter.h"
 #include "common/link.h"
 #include "common/mailbox.h"
 #include "common/stage.h"
@@ -11,7 +12,7 @@ struct stage {
 	struct option_row *shared;
 	/* options */
 	struct option_list in, out, status;
-	const char *name;
+	const char *name, *dead_letter;
 	int64_t orphan_ms, heartbeat_ms, work_ms, drain_ms, max_tries;
 	int verbose;
 	bool quiet, help, man, version, insecure;
@@ -37,8 +38,7 @@ struct stage {
 	int64_t started_at;
 	void (*acked)(void *context, const char *source, uint64_t run, uint64_t seq);
 	void *acked_context;
-	void (*buried)(void *context, const struct frame *f, const char *reason);
-	void *buried_context;
+	struct letters letters; /* --dead-letter */
 	void (*hangup)(void *context);
 	void *hangup_context;
 	struct stage_total *totals; /* copies for the caller */
