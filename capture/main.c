@@ -45,7 +45,7 @@ static const struct stage_spec spec = {
 		.description =
 		"A SOURCE is a file, a folder, a pattern in quotes, or '-' for pictures one after "
 		"the other on standard input. Read are PNG, JPEG, PNM/PAM and BMP, told apart by their "
-		"content; 8 or 16 bits; grey or colour, with alpha or without. Palettes become "
+		"content, and the frames of a --dead-letter folder; 8 or 16 bits; grey or colour, with alpha or without. Palettes become "
 		"colour, greys under 8 bits become 8. Of a folder, the files count whose names end "
 		"as pictures' do (.png, .jpg, .tif ...), except hidden ones.\n\n"
 		"All files are listed first and taken in byte order of their paths. Nothing is "

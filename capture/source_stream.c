@@ -30,6 +30,8 @@ static int stream_open(struct source *s, struct err *e)
 		return err_code(e, EX_USAGE, "'-' (standard input) cannot be mixed with others");
 	if (isatty(STDIN_FILENO))
 		return err_code(e, EX_USAGE, "standard input is a terminal: pipe pictures into it");
+	if (s->options->recursive)
+		return err_code(e, EX_USAGE, "--recursive: standard input has no folders");
 	if (s->options->loop != 1)
 		return err_code(e, EX_USAGE, "--loop: standard input cannot be read again");
 	s->self = calloc(1, sizeof(struct stream));

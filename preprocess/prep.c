@@ -83,12 +83,26 @@ static int make_tensor(struct prep *p, struct frame *f, const struct geometry *g
 	return 0;
 }
 
+/* A tensor comes when a frame is sent again that died behind us: it is what we would make, or it is
+ * refused. */
+static int pass_on(const struct prep *p, const struct frame *f, struct err *e)
+{
+	const char *hash = frame_text(f, "recipe_sha256");
+
+	if (!hash || strcmp(hash, p->hash) != 0 || f->rank != 4 ||
+	    (f->dtype != p->recipe.dtype && f->dtype != p->values.dtype))
+		return err_set(e, "the frame is a tensor of another recipe, not a picture");
+	return check_expected(p, f->shape, e);
+}
+
 int prep_apply(struct prep *p, struct frame *f, struct err *e)
 {
 	struct picture in;
 	struct geometry g;
 	struct tensor t;
 
+	if (f->kind == FRAME_TENSOR)
+		return pass_on(p, f, e);
 	if (picture_of(&in, f, e) < 0 || geometry_of(&g, &p->recipe, in.width, in.height, e) < 0)
 		return -1;
 	struct buffer *pixels = buffer_ref(f->payload);

@@ -20,7 +20,8 @@ void prep_expect(struct prep *p, const int64_t shape[4]);
  * hash in meta is still that of the whole recipe. For recipes that normalise_apart. */
 void prep_samples(struct prep *p);
 
-/* Turn the picture in f into the network's input, in place; meta gets the recipe's hash. -1 with *e
+/* Turn the picture in f into the network's input, in place; meta gets the recipe's hash. A tensor that
+ * this recipe has made stays as it is. -1 with *e
  * if this picture cannot be; then f may have lost its payload. */
 int prep_apply(struct prep *p, struct frame *f, struct err *e);
 

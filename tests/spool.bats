@@ -83,10 +83,10 @@ balanced() {
 }
 
 numbers() { sql x.db "select json_extract(meta, '\$.width') - 1000 from results order by 1"; }
-# What 100 pictures become of which the spool holds ten, before anybody is downstream: overflow WORD.
+# What 200 pictures become of which the spool holds forty, sixteen of them on their way, before anybody is downstream: overflow WORD.
 overflow() {
-	camera 100 0 100000 >stream.pgm
-	start_capture stream.pgm --spool-size 1M --on-full "$1" 2>err
+	camera 200 0 100000 >stream.pgm
+	start_capture stream.pgm --spool-size 4M --on-full "$1" 2>err
 }
 finish_line() {
 	start_sink
@@ -96,14 +96,14 @@ finish_line() {
 @test "spool full, drop-oldest: the newest are kept, and the lost ones counted by range and reason" {
 	injected "a camera faster than the line, --on-full drop-oldest"
 	overflow drop-oldest
-	wait_until 30 grep -q 'full (1 MB): the oldest pictures are dropped' err
-	wait_until 30 in_spool 800000
+	wait_until 30 grep -q 'full (4 MB): the oldest pictures are dropped' err
+	wait_until 30 in_spool 3600000
 	finish_line
 	ends CAPTURE RELAY SINK
 	balanced
-	[ "$(numbers | tail -n 1)" = 99 ]
-	[ "$(rows x.db)" -ge 8 ]
-	[ "$(sql x.db 'select sum(last - first + 1) from drops')" -ge 60 ]
+	[ "$(numbers | tail -n 1)" = 199 ]
+	[ "$(rows x.db)" -ge 30 ]
+	[ "$(sql x.db 'select sum(last - first + 1) from drops')" -ge 100 ]
 	[ "$(sql x.db "select count(*) from drops where reason <> 'spool full'")" -eq 0 ]
 	# The line takes a handful at once; what was dropped behind it is few ranges, not one for each picture.
 	[ "$(sql x.db 'select count(*) from drops')" -le 12 ]
@@ -113,8 +113,8 @@ finish_line() {
 @test "spool full, drop-newest: what came first is kept" {
 	injected "the same, drop-newest"
 	overflow drop-newest
-	wait_until 30 grep -q 'full (1 MB): new pictures are dropped' err
-	wait_until 30 in_spool 800000
+	wait_until 30 grep -q 'full (4 MB): new pictures are dropped' err
+	wait_until 30 in_spool 3600000
 	finish_line
 	ends CAPTURE RELAY SINK
 	balanced
@@ -125,24 +125,24 @@ finish_line() {
 @test "spool full, wait: the camera waits, nothing is lost" {
 	injected "the same, wait"
 	overflow wait
-	wait_until 30 grep -q 'full (1 MB): nothing is read until there is room' err
+	wait_until 30 grep -q 'full (4 MB): nothing is read until there is room' err
 	finish_line
 	ends CAPTURE RELAY SINK
 	balanced
-	[ "$(rows x.db)" -eq 100 ]
-	numbers | cmp - <(seq 0 99)
+	[ "$(rows x.db)" -eq 200 ]
+	numbers | cmp - <(seq 0 199)
 }
 
 @test "spool full, stop: capture finishes what it has and ends with 75" {
 	injected "the same, stop"
 	local code=0
 	overflow stop
-	wait_until 30 grep -q 'full (1 MB): capture stops' err
+	wait_until 30 grep -q 'full (4 MB): capture stops' err
 	finish_line
 	ends RELAY SINK
 	wait "$CAPTURE" || code=$?
 	[ "$code" -eq 75 ]
-	grep -q 'error: the spool is full (1 MB); --on-full stop' err
+	grep -q 'error: the spool is full (4 MB); --on-full stop' err
 	balanced
 	[ "$(sql x.db 'select sum(last - first + 1) from drops')" -eq 1 ]
 }
@@ -150,13 +150,13 @@ finish_line() {
 @test "the spool's disk is full: as a full spool, said once, and the process lives" {
 	injected "ENOSPC at the spool"
 	mkdir spool
-	mount -t tmpfs -o size=2M none spool 2>/dev/null || skip "a small disk cannot be mounted here"
-	camera 100 0 100000 >stream.pgm
+	mount -t tmpfs -o size=5M none spool 2>/dev/null || skip "a small disk cannot be mounted here"
+	camera 200 0 100000 >stream.pgm
 	start_capture stream.pgm 2>err
 	wait_until 30 grep -q 'cannot write to the spool: No space left on device: the oldest' err
 	finish_line
 	local code=0
-	ends CAPTURE RELAY SINK && balanced && [ "$(numbers | tail -n 1)" = 99 ] &&
+	ends CAPTURE RELAY SINK && balanced && [ "$(numbers | tail -n 1)" = 199 ] &&
 		[ "$(sql x.db "select count(*) from drops where reason like '%disk is full%'")" -ge 1 ] || code=1
 	umount spool
 	[ "$code" -eq 0 ]

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 static const struct decoder *const decoders[] = { &decoder_png, &decoder_jpeg, &decoder_pnm,
-						  &decoder_bmp };
+						  &decoder_bmp, &decoder_frame };
 #define DECODERS (sizeof decoders / sizeof decoders[0])
 
 /* Formats that are known by sight only. Their files count as pictures, so that a folder of them
@@ -65,6 +65,8 @@ int image_decode(struct frame *f, const uint8_t *bytes, size_t size,
 	if (!d)
 		return -1;
 	if (d->decode(f, bytes, size, options, e) == 0) {
+		if (f->kind != FRAME_IMAGE) /* a frame that died */
+			return 0;
 		frame_meta_int(f, "width", f->shape[1]);
 		frame_meta_int(f, "height", f->shape[0]);
 		return 0;

@@ -57,6 +57,6 @@ bool image_name(const char *name);
 int image_shape(struct frame *f, uint64_t width, uint64_t height, int channels, enum dtype dtype,
 		struct err *e);
 
-extern const struct decoder decoder_png, decoder_jpeg, decoder_pnm, decoder_bmp;
+extern const struct decoder decoder_png, decoder_jpeg, decoder_pnm, decoder_bmp, decoder_frame;
 
 #endif
