@@ -292,7 +292,7 @@ int live_next(struct live *l, struct picture *p, struct err *e)
 				return 0;
 			continue;
 		}
-		if (ended)
+		if (ended && got == 0)
 			break;
 		wait_for_reader(l);
 	}
@@ -303,7 +303,8 @@ int live_next(struct live *l, struct picture *p, struct err *e)
 
 void live_acked(struct live *l, uint64_t run, uint64_t seq)
 {
-	spool_acked(l->spool, run, seq);
+	if (spool_acked(l->spool, run, seq))
+		ring(l->ready_fd);
 	tell_totals(l);
 }
 

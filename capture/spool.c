@@ -212,7 +212,8 @@ int spool_look(const struct seg *seg, uint64_t offset, struct record *r)
 /* --- taking ------------------------------------------------------------------------------------- */
 
 /* Note that it is under way. 0, or -1: no memory. */
-static int note_taken(struct spool *s, struct seg *seg, uint64_t seq, uint64_t offset)
+static int note_taken(struct spool *s, struct seg *seg, uint64_t seq, uint64_t offset,
+		      uint64_t bytes)
 {
 	if (s->taken_count == s->taken_capacity) {
 		size_t capacity = s->taken_capacity ? 2 * s->taken_capacity : 64;
@@ -222,7 +223,8 @@ static int note_taken(struct spool *s, struct seg *seg, uint64_t seq, uint64_t o
 		s->taken = more;
 		s->taken_capacity = capacity;
 	}
-	s->taken[s->taken_count++] = (struct taken){ seg, seg->run->facts.run, seq, offset };
+	s->taken[s->taken_count++] = (struct taken){ seg, seg->run->facts.run, seq, offset, bytes };
+	s->taken_bytes += bytes;
 	seg->taken++;
 	return 0;
 }
@@ -249,7 +251,7 @@ static int take_missing(struct spool *s, struct seg *seg, uint64_t next, struct 
 										     : seg;
 	bool counted = run == s->current && run->expected < run->facts.lost_end;
 
-	if (note_taken(s, before, run->expected, 0) < 0)
+	if (note_taken(s, before, run->expected, 0, 0) < 0)
 		return -1;
 	give_drop(s, run, run->expected, next - 1,
 		  spool_why_text(run->expected < run->facts.lost_end ? run->facts.lost_why
@@ -303,7 +305,7 @@ static int take_record(struct spool *s, struct seg *seg, struct record *r, struc
 		return take_missing(s, seg, r->seq, item);
 	}
 	bool known = r->settled || r->last < run->expected;
-	if (!known && note_taken(s, seg, r->seq, offset) < 0) {
+	if (!known && note_taken(s, seg, r->seq, offset, r->bytes) < 0) {
 		frame_free(&r->frame);
 		return -1;
 	}
@@ -346,7 +348,8 @@ int spool_take(struct spool *s, struct spool_item *item, struct err *e)
 
 	memset(item, 0, sizeof *item);
 	pthread_mutex_lock(&s->lock);
-	int got = take_next(s, &r, item);
+	s->held_back = s->taken_bytes > s->limit / 2;
+	int got = s->held_back ? 2 : take_next(s, &r, item);
 	if (got == 1)
 		t = s->taken[s->taken_count - 1];
 	pthread_mutex_unlock(&s->lock);
@@ -356,9 +359,10 @@ int spool_take(struct spool *s, struct spool_item *item, struct err *e)
 	return got < 0 ? err_code(e, EX_TEMPFAIL, "no memory for the spool") : got;
 }
 
-void spool_acked(struct spool *s, uint64_t run, uint64_t seq)
+bool spool_acked(struct spool *s, uint64_t run, uint64_t seq)
 {
 	size_t i = 0;
+	bool freed = false;
 
 	pthread_mutex_lock(&s->lock);
 	while (i < s->taken_count && (s->taken[i].run != run || s->taken[i].seq != seq))
@@ -368,6 +372,8 @@ void spool_acked(struct spool *s, uint64_t run, uint64_t seq)
 		memmove(s->taken + i, s->taken + i + 1,
 			(s->taken_count - i - 1) * sizeof *s->taken);
 		s->taken_count--;
+		s->taken_bytes -= t.bytes;
+		freed = s->held_back && s->taken_bytes <= s->limit / 2;
 		t.seg->taken--;
 		if (t.offset)
 			segment_settle(t.seg->fd, t.offset);
@@ -376,6 +382,7 @@ void spool_acked(struct spool *s, uint64_t run, uint64_t seq)
 		spool_clean(s);
 	}
 	pthread_mutex_unlock(&s->lock);
+	return freed;
 }
 
 uint64_t spool_waiting(struct spool *s)

@@ -64,12 +64,14 @@ struct spool_item {
 	uint64_t run, first, last;
 };
 
-/* The next in the order in which they came, those of earlier runs first: 1; 0 nothing waits; -1
- * with *e (no memory). */
+/* The next in the order in which they came, those of earlier runs first: 1; 0 nothing waits; 2
+ * nothing now, for half of the spool is under way, and the other half is for what may be dropped;
+ * -1 with *e (no memory). */
 int spool_take(struct spool *s, struct spool_item *item, struct err *e);
 
-/* The row of a picture, or of a drop that begins with seq, is durable. */
-void spool_acked(struct spool *s, uint64_t run, uint64_t seq);
+/* The row of a picture, or of a drop that begins with seq, is durable. True: spool_take, which said
+ * 2, may be called again. */
+bool spool_acked(struct spool *s, uint64_t run, uint64_t seq);
 
 /* Pictures that wait to be taken. */
 uint64_t spool_waiting(struct spool *s);

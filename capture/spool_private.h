@@ -44,6 +44,7 @@ struct taken {
 	struct seg *seg;
 	uint64_t run, seq;
 	uint64_t offset; /* 0: there is no record, it is missing */
+	uint64_t bytes;
 };
 
 struct spool {
@@ -57,6 +58,8 @@ struct spool {
 	struct seg *first, *last;
 	struct taken *taken; /* in the order in which they were */
 	size_t taken_count, taken_capacity;
+	uint64_t taken_bytes;
+	bool held_back; /* nothing was given, for that is too much */
 	uint8_t *buffer;
 	size_t buffer_size;
 	char source[FRAME_SOURCE_MAX], reason[FRAME_REASON_MAX]; /* of the item given last */

@@ -88,6 +88,9 @@ overflow() {
 	camera 200 0 100000 >stream.pgm
 	start_capture stream.pgm --spool-size 4M --on-full "$1" 2>err
 }
+all_read() {
+	[ "$(awk '/^pos/ { print $2 }' "/proc/$CAPTURE/fdinfo/0")" -eq "$(stat -c %s stream.pgm)" ]
+}
 finish_line() {
 	start_sink
 	start_relay
@@ -97,7 +100,7 @@ finish_line() {
 	injected "a camera faster than the line, --on-full drop-oldest"
 	overflow drop-oldest
 	wait_until 30 grep -q 'full (4 MB): the oldest pictures are dropped' err
-	wait_until 30 in_spool 3600000
+	wait_until 30 all_read
 	finish_line
 	ends CAPTURE RELAY SINK
 	balanced
@@ -114,7 +117,7 @@ finish_line() {
 	injected "the same, drop-newest"
 	overflow drop-newest
 	wait_until 30 grep -q 'full (4 MB): new pictures are dropped' err
-	wait_until 30 in_spool 3600000
+	wait_until 30 all_read
 	finish_line
 	ends CAPTURE RELAY SINK
 	balanced
@@ -154,6 +157,7 @@ finish_line() {
 	camera 200 0 100000 >stream.pgm
 	start_capture stream.pgm 2>err
 	wait_until 30 grep -q 'cannot write to the spool: No space left on device: the oldest' err
+	wait_until 30 all_read
 	finish_line
 	local code=0
 	ends CAPTURE RELAY SINK && balanced && [ "$(numbers | tail -n 1)" = 199 ] &&
