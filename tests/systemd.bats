@@ -192,18 +192,16 @@ installed() {
 	local run=$BATS_TEST_TMPDIR/run
 	mkdir -m 700 run
 	mkdir -p srv/cam1 srv/cam2 state
-	unit() { # NAME INSTANCE: its ExecStart, by its Environment
+	unit() { # NAME INSTANCE: becomes its ExecStart, by its Environment
 		local file=usr/lib/systemd/system/andon-$1@.service
 		sed -n 's/^Environment=//p' "$file" | sed "s|%i|$2|g" >"$1-$2.env"
-		(
-			while read -r line; do
-				if [[ $line == \"* ]]; then eval "export $line"; else eval "export ${line// /; export }"; fi
-			done <"$1-$2.env"
-			words=$(sed -n 's/^ExecStart=//p' "$file" | sed "s|%i|$2|g")
-			words=$(eval "echo $words" | sed "s|/run/andon|$run|g; s|/srv/andon|$PWD/srv|g; s|/var/lib/andon|$PWD/state|g; s|/etc/andon/model.onnx|$model|")
-			# shellcheck disable=SC2086  # as systemd splits it
-			exec $words
-		)
+		while read -r line; do
+			if [[ $line == \"* ]]; then eval "export $line"; else eval "export ${line// /; export }"; fi
+		done <"$1-$2.env"
+		words=$(sed -n 's/^ExecStart=//p' "$file" | sed "s|%i|$2|g")
+		words=$(eval "echo $words" | sed "s|/run/andon|$run|g; s|/srv/andon|$PWD/srv|g; s|/var/lib/andon|$PWD/state|g; s|/etc/andon/model.onnx|$model|")
+		# shellcheck disable=SC2086  # as systemd splits it
+		exec $words
 	}
 	start SINK unit sink line
 	start PRE unit preprocess line
