@@ -391,7 +391,6 @@ static void destroy(struct link *l, int linger_ms)
 		struct port *p = &l->port[i];
 		socket_linger(p, linger_ms);
 		socket_close(p);
-		backlog_drop(&p->backlog);
 		for (size_t r = 0; r < p->routes; r++)
 			backlog_drop(&p->route[r].backlog);
 		free(p->route);

@@ -92,6 +92,7 @@ void socket_close(struct port *p)
 {
 	monitor_close(p->socket, p->monitor);
 	p->socket = p->monitor = NULL;
+	backlog_drop(&p->backlog);
 }
 
 /* Keys, before anything is bound or connected; or the reason why this address is not for us. */
@@ -129,7 +130,6 @@ int socket_open(struct link *l, struct port *p, struct err *e)
 	if (!p->socket)
 		return err_code(e, EX_OSERR, "no socket: %s", zmq_strerror(errno));
 	socket_options(l, p->socket, bind);
-	backlog_drop(&p->backlog);
 	p->backlog = bind ? NULL : backlog_new();
 	p->monitor = monitor_open(l->context, p->socket);
 	if (!p->monitor)
