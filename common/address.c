@@ -120,9 +120,11 @@ bool address_is_loopback(const char *url)
 	return all;
 }
 
-int address_allow(const struct address *a, bool keys, bool insecure, struct err *e)
+int address_allow(struct address *a, bool keys, bool insecure, struct err *e)
 {
-	if (address_is_ipc(a->url) || keys || insecure || address_is_loopback(a->url))
+	a->allowed =
+	    a->allowed || address_is_ipc(a->url) || keys || insecure || address_is_loopback(a->url);
+	if (a->allowed)
 		return 0;
 	return err_code(e, EX_USAGE,
 			"address '%s' is not on this machine alone, and plain tcp lets everybody "

@@ -12,8 +12,9 @@
 struct address {
 	char url[ADDRESS_MAX];
 	bool bind;
-	bool fresh; /* in a directory of its own, made for this process alone */
-	int lock;   /* descriptor of the lock file, -1: none */
+	bool allowed; /* address_allow has said so */
+	bool fresh;   /* in a directory of its own, made for this process alone */
+	int lock;     /* descriptor of the lock file, -1: none */
 };
 
 /* "[bind:|connect:]tcp://… | ipc://…"; binds says what a URL without a prefix does. */
@@ -35,8 +36,9 @@ void address_host(const char *url, char host[ADDRESS_MAX]);
  * interface, and "any" are not loopback. */
 bool address_is_loopback(const char *url);
 
-/* Plain tcp beyond this machine is for those who ask for it: 0, or -1 with *e. */
-int address_allow(const struct address *a, bool keys, bool insecure, struct err *e);
+/* Plain tcp beyond this machine is for those who ask for it: 0, or -1 with *e. Looks a name up the
+ * first time only, so ask before there is a thread that must not wait for that. */
+int address_allow(struct address *a, bool keys, bool insecure, struct err *e);
 
 /* Can other users put a socket of theirs in an ipc address's place? */
 bool address_is_exposed(const char *url);

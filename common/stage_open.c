@@ -48,7 +48,7 @@ static struct option_row *shared_options(struct stage *s)
 		  0, 0 },
 		{ "keys", 0, OPTION_TEXT, "DIR", &s->keys,
 		  "encrypt tcp, and let in only whose key is in this folder (andon keygen makes "
-		  "it)",
+		  "it; SIGHUP reads it again)",
 		  0, 0 },
 		{ "insecure", 0, OPTION_FLAG, NULL, &s->insecure,
 		  "allow plain tcp beyond this machine", 0, 0 },
@@ -150,7 +150,7 @@ static int status_binds(const struct stage *s, struct err *e)
 /* Keys, and whether addresses may be used at all: before any work is done. */
 static int open_security(struct stage *s, struct err *e)
 {
-	const struct address *at[] = { s->in_address, s->out_address, s->status_address };
+	struct address *at[] = { s->in_address, s->out_address, s->status_address };
 	size_t counts[] = { s->in.count, s->out.count, s->status.count };
 
 	if (curve_options(s->keys, s->insecure, &s->curve, e) < 0)
