@@ -181,7 +181,7 @@ test-faults: deps-test
 test-threads: deps-test
 	$(Q)$(MAKE) -s $(jobs) --no-print-directory SANITIZE=thread test-programs
 	$(Q)BUILD=$(abspath build/tsan) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp $(TSAN_OPTIONS)" \
-		tests/run common_ infer_kernels wire link
+		tests/run common_ infer_kernels wire link curve
 
 # The engine on arm64, under qemu-user; and the same bytes from gcc, clang and both processors.
 test-arm64: deps

@@ -9,6 +9,7 @@
  * run by: curve.bats */
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@
 #define ENFORCE_DOMAIN 93
 
 static bool no_handler, no_enforcing; /* what the library below does not do */
-static void *broken_socket;
+static atomic_bool broken;
 static int checks, failures;
 
 int zmq_bind(void *socket, const char *url)
@@ -51,7 +52,7 @@ int zmq_msg_recv(zmq_msg_t *m, void *socket, int flags)
 	int n = real(m, socket, flags), type = 0;
 	size_t size = sizeof type;
 
-	if (!broken_socket || n < 0 || zmq_getsockopt(socket, ZMQ_TYPE, &type, &size) < 0 ||
+	if (!broken || n < 0 || zmq_getsockopt(socket, ZMQ_TYPE, &type, &size) < 0 ||
 	    type != ZMQ_REP)
 		return n;
 	errno = ENOMEM;
@@ -203,7 +204,7 @@ static int stage(char *dir, char *url)
 		log_error("%s", e.text);
 		return stage_close(&s, e.code);
 	}
-	broken_socket = s;
+	broken = true;
 	stage_wait(s, -1, -1);
 	return stage_close(&s, 0);
 }
