@@ -13,7 +13,8 @@
 #define LARGE 13 /* rows from which F(4x4) pays */
 #define BLOCK 56 /* tiles for which the weights are fetched once */
 #define WEIGHTS_SMALL \
-	2500000 /* floats of weights that may as well be fetched twice, by two lanes */
+	2500000              /* floats of weights that may as well be fetched twice, by two lanes */
+#define WEIGHTS_NEAR 1200000 /* or by every lane */
 #define PIXELS_LEAST 8
 
 static const struct winograd_isa *best(void)
@@ -226,7 +227,7 @@ static void divide(struct job *j, size_t lanes)
 	size_t cols = igemm_best()->cols, panels = j->s.columns / cols;
 	size_t blocks = j->c->n * j->s.blocks;
 	bool enough = blocks % lanes == 0 || blocks >= 4 * lanes;
-	bool small = j->s.positions * j->s.panel_floats <= WEIGHTS_SMALL;
+	bool small = j->s.positions * j->s.panel_floats <= WEIGHTS_NEAR;
 
 	j->parts = !enough && !small && panels % lanes == 0 ? lanes : 1;
 	j->part = j->s.columns / j->parts;
