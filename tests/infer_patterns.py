@@ -24,8 +24,8 @@ def check(name, graph, output, wanted, x, seen):
         x.astype("<f4").tofile(source)
         plan = infer("--explain", model)
         worst = 0
-        for kernels in "native", "blis", "reference":
-            infer("--run", model, "--input", source, "--output", result, "--kernels", kernels)
+        for kernels, threads in ("native", "1"), ("native", "3"), ("blis", "1"), ("reference", "1"):
+            infer("--run", model, "--input", source, "--output", result, "--kernels", kernels, "--threads", threads)
             y = np.fromfile(result, "<f4").reshape(wanted.shape)
             worst = max(worst, float(np.abs(y - wanted).max()))
     fine = worst < 1e-4 and all(word in plan for word in seen)
@@ -127,5 +127,20 @@ g = Graph(x.shape)
 nhwc = g("Transpose", g("Conv", "x", weight), perm=[0, 2, 3, 1])
 y = g("Transpose", nhwc, perm=[0, 3, 1, 2])
 all_fine &= check("Transposes that cancel", g, y, mixed, x, ["(view)"])
+
+tall = rng.normal(size=(2, 24, 40, 31)).astype("float32")
+v = tall.astype("float64")
+per_channel, row, gains = rng.normal(size=(24, 1, 1)), rng.normal(size=31), rng.normal(size=(24, 24, 1, 1))
+g = Graph(tall.shape)
+g.opset = 17
+y = g("LayerNormalization", g("Add", g("Mul", g("Conv", "x", gains), per_channel), g("Sub", "x", row)), row, row)
+v = np.einsum("kc,nchw->nkhw", gains[:, :, 0, 0], v) * per_channel + (v - row)
+wanted = (v - v.mean(-1, keepdims=True)) / np.sqrt(v.var(-1, keepdims=True) + 1e-5) * row + row
+all_fine &= check("sums and norms in several lanes", g, y, wanted, tall, ["LayerNormalization", "Sub"])
+
+single = rng.normal(size=(1, 1, 1, 70001)).astype("float32")
+g = Graph(single.shape)
+y = g("Max", g("Mul", "x", 3), "x")
+all_fine &= check("one long row in several lanes", g, y, np.maximum(single.astype("float64") * 3, single), single, ["Max"])
 
 sys.exit(not all_fine)
