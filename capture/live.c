@@ -332,6 +332,7 @@ int live_open(struct source *s, struct err *e)
 	}
 	s->run = spool_run(l->spool);
 	s->live = l;
+	stage_patient(s->stage); /* the camera goes on, and there is room for what it gives */
 	l->has_syncer = pthread_create(&l->syncer, NULL, sync_all, l) == 0;
 	l->has_reader = l->has_syncer && pthread_create(&l->reader, NULL, read_all, l) == 0;
 	if (l->has_reader)

@@ -47,6 +47,9 @@ const char *stage_worker(const struct stage *s);
  * *e: addresses that several processes cannot share. */
 int stage_fork_workers(struct stage *s, int n, struct err *e);
 
+/* Wait for neighbours for ever, unless --orphan-timeout says otherwise; call before stage_start. */
+void stage_patient(struct stage *s);
+
 /* Was --in given: do frames come from there, and not from standard input's addresses? */
 bool stage_addressed(const struct stage *s);
 

@@ -20,6 +20,8 @@
 #define RETAIN_FRAMES 1024
 #define GRACE_NS 10000000000
 #define MAX_TRIES 3
+#define ORPHAN_MS 300000
+#define UNSAID (-1)
 
 /* --- options ------------------------------------------------------------------------------------ */
 
@@ -58,7 +60,9 @@ static struct option_row *shared_options(struct stage *s)
 		  "let the neighbours hear at least this often; four such silences mean death", 20,
 		  60000 },
 		{ "orphan-timeout", 0, OPTION_TIME, "TIME", &s->orphan_ms,
-		  "give up (exit 75) when there was no neighbour for so long; 0: never", 0, 4e12 },
+		  "give up (exit 75) when there was no neighbour for so long; 0: never, as with "
+		  "--spool; else 5m unless given",
+		  0, 4e12 },
 		{ "drain-timeout", 0, OPTION_TIME, "TIME", &s->drain_ms,
 		  "after SIGTERM, give up (exit 75) if what is under way is not finished in this "
 		  "time; 0: never",
@@ -188,7 +192,7 @@ struct stage *stage_open(const struct stage_spec *spec, int argc, char **argv)
 		s->in_fd = STDIN_FILENO;
 		s->letters.dir = -1;
 		s->heartbeat_ms = 1000;
-		s->orphan_ms = 300000;
+		s->orphan_ms = UNSAID;
 		s->max_tries = MAX_TRIES;
 		s->drain_ms = 25000; /* less than Kubernetes (30 s) and systemd (90 s) wait */
 		s->shared = shared_options(s);
@@ -230,6 +234,11 @@ const char *stage_name(const struct stage *s)
 const char *stage_worker(const struct stage *s)
 {
 	return s->worker;
+}
+
+void stage_patient(struct stage *s)
+{
+	s->patient = true;
 }
 
 bool stage_addressed(const struct stage *s)
@@ -318,7 +327,10 @@ static void fill_setup(struct stage *s, struct link_setup *setup)
 	core->retain_frames = RETAIN_FRAMES;
 	core->max_tries = (int)s->max_tries;
 	core->work_ns = s->work_ms * 1000000;
-	core->orphan_ns = s->orphan_ms * 1000000;
+	core->orphan_ns = (s->orphan_ms != UNSAID ? s->orphan_ms
+			   : s->patient           ? 0
+						  : ORPHAN_MS) *
+			  1000000;
 	core->grace_ns = GRACE_NS;
 	hash_random(&core->seed, sizeof core->seed);
 	hash_random(self->instance, sizeof self->instance);

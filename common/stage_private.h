@@ -15,6 +15,7 @@ struct stage {
 	const char *name, *dead_letter;
 	int64_t orphan_ms, heartbeat_ms, work_ms, drain_ms, max_tries;
 	int verbose;
+	bool patient; /* waits for neighbours for ever, unless told */
 	bool quiet, help, man, version, insecure;
 	const char *keys; /* folder, NULL: none */
 

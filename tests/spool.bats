@@ -241,6 +241,19 @@ rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 
 newer_than() { [[ $(find spool -name '*.spool' | sort | tail -n 1) > $1 ]]; }
 
+@test "with a spool capture waits for the line as long as it takes, unless told" {
+	camera 3 0 1000 >stream.pgm
+	run -75 timeout 20 capture - --spool spool --out "$pictures" --orphan-timeout 1s --name cam <stream.pgm
+	run -0 capture --help
+	[[ $(tr -s ' \n' ' ' <<<"$output") == *"0: never, as with --spool; else 5m unless given"* ]]
+	# What it had is still there.
+	start_capture stream.pgm
+	finish_line
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(rows x.db)" -eq 6 ]
+}
+
 @test "one spool, one process; runs go on counting; options that do nothing are refused in words" {
 	mkfifo stream
 	exec 7<>stream

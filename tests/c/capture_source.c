@@ -29,6 +29,11 @@ bool stage_stopping(const struct stage *s)
 	return stopping;
 }
 
+void stage_patient(struct stage *s)
+{
+	(void)s;
+}
+
 int stage_resume(struct stage *s, const char *source, uint64_t run, uint64_t emitted,
 		 uint64_t dropped, bool ended)
 {
