@@ -171,7 +171,7 @@ void option_help(FILE *out, const struct option_manual *m, const struct option_r
 	fprintf(out, "\nOptions:\n");
 	help_table(out, own);
 	if (own && own->name)
-		fprintf(out, "\nOptions of every stage:\n");
+		fprintf(out, "\nCommon options:\n");
 	help_table(out, shared);
 	fprintf(out, "\nExamples:\n");
 	each_line(m->examples, plain_line, out);
@@ -247,7 +247,7 @@ void option_man(FILE *out, const struct option_manual *m, const struct option_ro
 	fputs(".SH OPTIONS\n", out);
 	roff_table(out, own);
 	if (own && own->name)
-		fputs(".SS Of every stage\n", out);
+		fputs(".SS Common to all\n", out);
 	roff_table(out, shared);
 	fputs(".SH EXAMPLES\n.nf\n", out);
 	each_line(m->examples, roff_line, out);
