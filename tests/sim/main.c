@@ -265,6 +265,9 @@ static void check_charges(struct world *w)
 {
 	int sum = 0, of_poison = 0;
 
+	/* To wait for room, or for a disk, is not to hang. */
+	if (w->hung && !w->happened[FAULT_HANG] && !w->happened[FAULT_STARVE])
+		fail(w, "%d workers were taken for hung", w->hung);
 	if (!all_told(w))
 		return;
 	for (int i = 0; i < w->frames; i++) {
