@@ -9,7 +9,7 @@
 #include "common/link_core.h"
 
 #define MS INT64_C(1000000)
-#define PEERS 16
+#define PEERS 8
 #define FRAMES 256
 #define WINDOW 4
 
@@ -23,7 +23,8 @@ struct play {
 	struct script in;
 	struct link_core *core;
 	int endpoints, endpoint[3];
-	uint64_t session[1024]; /* by peer: the last that it heard of */
+	/* By peer: its session as it has heard of it, the last delivery it got in it, and gave. */
+	uint64_t session[1024], got[1024], gave[1024];
 	struct frame *inbox[FRAMES], *taken[FRAMES];
 	int inbox_count, taken_count, up_most;
 	bool pulls, pushes, closed, left;
@@ -54,8 +55,12 @@ static void act_send(void *context, int peer, const struct message *m)
 
 	if (wire_encode(m, header, sizeof header, &e) < 0)
 		abort(); /* nothing may be said that cannot be written */
-	if (m->kind == MESSAGE_WELCOME)
+	if (m->kind == MESSAGE_WELCOME) {
 		p->session[peer] = m->session;
+		p->got[peer] = p->gave[peer] = 0;
+	}
+	if (m->kind == MESSAGE_FRAME)
+		p->got[peer] = m->link_seq;
 }
 
 static void act_peer(void *context, int peer)
@@ -249,6 +254,51 @@ static void say(struct play *p, int peer, uint64_t session)
 	buffer_unref(&payload);
 }
 
+/* What an honest peer might say now. */
+static void say_fit(struct play *p, int peer)
+{
+	static const enum message_kind kinds[] = { MESSAGE_CREDIT, MESSAGE_WORK,    MESSAGE_ACK,
+						   MESSAGE_PING,   MESSAGE_EOS_ACK, MESSAGE_FRAME,
+						   MESSAGE_FRAME,  MESSAGE_EOS };
+	uint8_t b = byte(p);
+	struct message m = { .kind = kinds[b % 8], .session = p->session[peer] };
+
+	m.link_seq = p->got[peer] ? p->got[peer] - b / 8 % 2 : 0;
+	m.upto = p->got[peer] + 4;
+	if (m.kind == MESSAGE_ACK) {
+		m.as.ranges.count = 1;
+		m.as.ranges.range[0] = (struct message_range){ 1 + b / 16, p->got[peer] };
+	} else if (m.kind == MESSAGE_PING) {
+		m.as.state.busy_ms = b & 128 ? 400 : 0;
+	} else if (m.kind == MESSAGE_EOS_ACK) {
+		m.as.eos.id = b / 8;
+	} else if (m.kind == MESSAGE_EOS) {
+		m.as.eos.id = b / 16;
+		m.as.eos.end = b & 8;
+	} else if (m.kind == MESSAGE_FRAME) {
+		m.link_seq = ++p->gave[peer];
+		m.frame = some_frame(p, b / 8);
+	}
+	link_core_message(p->core, peer, &m, p->now);
+	message_clear(&m);
+}
+
+static void greet(struct play *p)
+{
+	uint8_t b = byte(p);
+	int peer = link_core_peer(p->core, p->endpoint[b % p->endpoints], p->now);
+	struct message m = { .kind = MESSAGE_HELLO };
+
+	m.as.hello.version = WIRE_VERSION;
+	m.as.hello.role = (enum message_role)(b / 4 % 3);
+	m.as.hello.max_frame = 1 << 20;
+	m.as.hello.heartbeat_ms = 100;
+	m.as.hello.instance[0] = b / 16;
+	snprintf(m.as.hello.stage, sizeof m.as.hello.stage, "peer");
+	if (peer >= 0)
+		link_core_message(p->core, peer, &m, p->now);
+}
+
 /* --- the stage ---------------------------------------------------------------------------------- */
 
 static void stage_takes(struct play *p)
@@ -283,7 +333,7 @@ static void stage_gives(struct play *p)
 
 static void stage_ends(struct play *p)
 {
-	if (p->pulls && !p->left) {
+	if (p->pulls && !p->left && byte(p) & 1) {
 		while (p->inbox_count)
 			frame_free(&p->inbox[--p->inbox_count]);
 		link_core_leave(p->core, p->now);
@@ -311,7 +361,7 @@ static void act(struct play *p)
 		link_core_connected(p->core, peer, p->now);
 		return;
 	case 2:
-		if (byte(p) & 1)
+		if (byte(p) & 3)
 			link_core_gone(p->core, peer, p->now);
 		else
 			link_core_cut(p->core, peer, p->now);
@@ -347,8 +397,15 @@ static void act(struct play *p)
 	case 10:
 		say(p, peer, byte(p));
 		return;
-	default:
+	case 11:
+		greet(p);
+		return;
+	case 12:
+	case 13:
 		say(p, peer, p->session[peer]);
+		return;
+	default:
+		say_fit(p, peer);
 	}
 }
 
