@@ -229,7 +229,7 @@ int link_core_bind_status(struct link_core *c)
 
 int link_core_peer(struct link_core *c, int endpoint, int64_t now)
 {
-	c->now = now;
+	core_wake(c, now);
 	return peer_add(c, endpoint);
 }
 

@@ -91,14 +91,14 @@ static void look_at_input(struct link_core *c)
 
 void link_core_no_more(struct link_core *c, int64_t now)
 {
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	c->config.more_upstreams = false;
 	end_step(c);
 }
 
 void link_core_deserted(struct link_core *c, int64_t now)
 {
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	c->deserted = true;
 	end_step(c);
 }
@@ -252,7 +252,8 @@ static bool upstreams_content(const struct link_core *c)
 			return false;
 	}
 	for (int e = 0; e < c->endpoint_count; e++)
-		if (c->endpoint[e].upstream && c->endpoint[e].lost_ended_at &&
+		if (c->endpoint[e].upstream &&
+		    (c->endpoint[e].lost_ended_at || c->endpoint[e].lost_at) &&
 		    waited < c->config.grace_ns)
 			return false;
 	return true;
@@ -260,7 +261,7 @@ static bool upstreams_content(const struct link_core *c)
 
 void link_core_close(struct link_core *c, int64_t now)
 {
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	c->closing = true;
 	end_step(c);
 }

@@ -283,7 +283,7 @@ void link_core_bad_frame(struct link_core *c, int peer, const struct message *m,
 	struct message nak = { .kind = MESSAGE_NAK, .link_seq = m->link_seq, .code = CODE_BAD };
 	struct peer *p = peer >= 0 && peer < c->peer_count ? c->peer[peer] : NULL;
 
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	if (!p || !peer_live(p) || m->session != p->session || !peer_upstream(c, p)) {
 		link_core_malformed(c, peer, why, now);
 		return;
@@ -301,7 +301,7 @@ void link_core_bad_frame(struct link_core *c, int peer, const struct message *m,
 
 void link_core_take(struct link_core *c, struct delivery *d, int64_t now)
 {
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	d->taken = true;
 	d->taken_at = c->now;
 	c->working_count++;
@@ -320,7 +320,7 @@ void receive_worked(struct link_core *c, struct delivery *d)
 
 void link_core_done(struct link_core *c, struct delivery *d, int64_t now)
 {
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	receive_ack(c, d);
 	end_step(c);
 }
@@ -346,7 +346,7 @@ static void hand_back(struct link_core *c, int peer, struct message *m)
 
 void link_core_leave(struct link_core *c, int64_t now)
 {
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	if (c->leaving || c->input_over)
 		return;
 	c->leaving = true;

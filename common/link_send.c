@@ -134,7 +134,7 @@ void link_core_send(struct link_core *c, struct frame *f, int64_t now)
 {
 	struct delivery *origin = f->origin;
 
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	if (origin)
 		receive_worked(c, origin);
 	send_parcel(c, f, false, 0);
@@ -146,7 +146,7 @@ void link_core_drop(struct link_core *c, const char *source, uint64_t run, uint6
 {
 	struct frame *f = frame_new();
 
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	if (!f) {
 		core_break(c, EX_TEMPFAIL, "no memory for the link");
 		return;
@@ -280,7 +280,7 @@ static uint64_t instance_of(const struct peer *p)
 	uint64_t id;
 
 	memcpy(&id, p->hello.instance, sizeof id);
-	return id;
+	return id ? id : 1; /* 0 is nobody */
 }
 
 static void suspect(const struct peer *p, struct parcel *x)
@@ -347,6 +347,7 @@ static void acquit(const struct parcels *list, uint64_t instance)
 		x->blamed = 0;
 		x->deaths -= x->charged;
 		x->frame->try -= x->charged;
+		x->charged = false;
 		x->alone = x->deaths > 0;
 	}
 }

@@ -257,6 +257,7 @@ void session_on_bye(struct link_core *c, int peer, const struct message *m)
 			/* The source has heard of the end: that settles it for all. */
 			p->parted = true;
 			c->endpoint[p->endpoint].lost_ended_at = 0;
+			c->endpoint[p->endpoint].lost_at = 0;
 		}
 	} else {
 		send_bye(c, peer, m);

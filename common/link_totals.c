@@ -90,7 +90,7 @@ void link_core_resume(struct link_core *c, const char *source, uint64_t run, uin
 {
 	struct total *t = total_of(c, source, run);
 
-	c->now = now > c->now ? now : c->now;
+	core_wake(c, now);
 	if (!t || t->is.ended)
 		return;
 	t->own = true;
