@@ -28,7 +28,8 @@ static bool pause_one(struct world *w, struct node *n)
 {
 	if (!n->alive)
 		return false;
-	n->paused_until = w->now + (int64_t)draw(w, SECOND);
+	int64_t until = w->now + (int64_t)draw(w, SECOND);
+	n->paused_until = until > n->paused_until ? until : n->paused_until;
 	say(w, "%d.%d is stopped until %.3f", n->number, n->life, (double)n->paused_until / 1e6);
 	return true;
 }
@@ -117,7 +118,9 @@ static bool hang(struct world *w, struct node *n)
 
 static bool ask_to_leave(struct world *w, struct node *n)
 {
-	if (w->style == PIPE || !n->alive || n->role != MIDDLE || n->leaving || n->ended)
+	/* Not at the end: where all leave before they have passed it on, nobody hears of it. */
+	if (w->style == PIPE || !n->alive || n->role != MIDDLE || n->leaving || n->ended ||
+	    w->node[0].closing)
 		return false;
 	node_leave(w, n);
 	return true;

@@ -41,7 +41,9 @@ static void put(struct world *w, int number, int side, const struct message *m)
 	if (at < c->ready[side])
 		at = c->ready[side];
 	c->ready[side] = at;
-	if (last && chance(w, w->p_reorder)) {
+	/* Not the end of the stream: that it comes after what it ends is the transport's word. */
+	bool end = m->kind == MESSAGE_EOS || (last && last->m.kind == MESSAGE_EOS);
+	if (last && !end && w->now < w->faults_until && chance(w, w->p_reorder)) {
 		/* Overtakes the one before: swap what the two letters say. */
 		fault_happened(w, FAULT_REORDER);
 		struct message swapped = last->m;
@@ -68,7 +70,7 @@ void net_send(struct world *w, struct node *n, int peer, const struct message *m
 	if (!c->open[side] || c->life[side] != n->life || !c->open[1 - side])
 		return;
 	put(w, number, 1 - side, m);
-	if (chance(w, w->p_duplicate)) {
+	if (w->now < w->faults_until && chance(w, w->p_duplicate)) {
 		fault_happened(w, FAULT_DUPLICATE);
 		put(w, number, 1 - side, m);
 	}

@@ -214,7 +214,7 @@ void node_start(struct world *w, struct node *n)
 	n->inbox_count = n->held_count = n->emitted = n->code = 0;
 	n->working = n->committed = n->ended = n->closing = n->finished = false;
 	n->leaving = n->hung_for_ever = false;
-	n->starved_until = n->hung_until = 0;
+	n->starved_until = n->hung_until = n->paused_until = 0;
 	n->up_peers_most = 0;
 	n->hung_seen = 0;
 	memset(n->conn_of, -1, sizeof n->conn_of);
@@ -327,8 +327,9 @@ static void leave(struct world *w, struct node *n, int code)
 	 * of whose workers were killed in that moment. */
 	bool slept = w->style == PIPE && w->source_done && code == EX_TEMPFAIL &&
 		     (n->role == MIDDLE || !w->workers_over);
-	/* And a worker that the stream has ended without, because its work does not end. */
-	slept = slept || ((n->hung_until || n->starved_until) && w->hung && code == EX_TEMPFAIL);
+	/* And one that the stream has ended without, because its work does not end or it slept. */
+	slept = slept || (w->source_done && n->role == MIDDLE && code == EX_TEMPFAIL &&
+			  (n->hung_until || n->starved_until || n->paused_until));
 	if (code != 0 && !n->idle_exit_ok && !slept)
 		fail(w, "I7: node %d (role %d) exits %d", n->number, n->role, code);
 }
