@@ -293,12 +293,23 @@ static void look_at_held(const struct link_core *c, struct message_state *state)
 		state->busy_ms = (uint64_t)((c->now - since) / MS);
 }
 
+/* Is no upstream there, or none that is not an orphan itself? */
+static bool is_orphan(const struct link_core *c)
+{
+	if (!c->config.pulls || c->input_over || c->config.more_upstreams)
+		return false;
+	for (int i = 0; i < c->peer_count; i++)
+		if (peer_live(c->peer[i]) && peer_upstream(c, c->peer[i]) && !c->peer[i]->idle_at)
+			return false;
+	return true;
+}
+
 static void state_of(const struct link_core *c, struct message_state *state)
 {
 	const char *word = c->closing                                  ? "draining"
 			   : c->held || c->unacked || c->pending.count ? "busy"
-			   : c->config.pulls && c->up_lonely && !c->config.more_upstreams ? "orphan"
-											  : "idle";
+			   : is_orphan(c)                              ? "orphan"
+								       : "idle";
 	int64_t alone = c->up_lonely && (!c->down_lonely || c->up_lonely < c->down_lonely)
 			    ? c->up_lonely
 			    : c->down_lonely;
