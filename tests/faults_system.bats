@@ -31,7 +31,7 @@ sweep() {
 # bats test_tags=long
 @test "the n-th allocation, write, sync or send of a stage fails: hundreds of n" {
 	need_shim
-	sweep 50
+	sweep 25
 }
 
 # --- the disk ------------------------------------------------------------------------------------------
