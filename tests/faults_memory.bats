@@ -12,7 +12,7 @@ teardown() {
 
 bounded() { # SECONDS
 	sanitized && skip "no test of memory means anything with a sanitizer"
-	injected "SIGSTOP to each of five stages in turn, $1 s, 150 KB frames as fast as they go"
+	injected "SIGSTOP to each of five stages in turn, $1 s, 500 frames of 150 KB a second"
 	run "$PYTHON" "$TOP/tests/faults/bounded.py" "$BUILD/test/common_stages" --seconds "$1"
 	echo "$output"
 	[ "$status" -eq 0 ]

@@ -3,7 +3,7 @@
 
     tests/faults/bounded.py STAGES [--seconds 120] [--bytes 150000]
 
-Five of the small stages of tests/c/common_stages.c (a source without a limit, one in the middle, two workers, a sink that
+Five of the small stages of tests/c/common_stages.c (a source of 500 frames a second, one in the middle, two workers, a sink that
 binds) under load; each in turn is stopped with SIGSTOP for so long, and the memory of all others is sampled. What a
 stage may hold is what it has sent and is not acknowledged (64 MiB) and what it has taken and not begun (a window), as
 frames; a constant comes on top. In the second half of the time nothing may grow by more than a frame or two. At the
@@ -35,7 +35,7 @@ def start(stages, scratch, size):
         "worker1": ["relay", "--in", at["b"], "--out", "connect:" + at["c"], "--window", "4"],
         "worker2": ["relay", "--in", at["b"], "--out", "connect:" + at["c"], "--window", "4"],
         "middle": ["relay", "--in", at["a"], "--out", at["b"]],
-        "source": ["source", "-n", "999999", "-b", str(size), "--out", at["a"]],
+        "source": ["source", "-n", "999999", "-b", str(size), "--pace", "2ms", "--out", at["a"]],
     }
     log = open(os.path.join(scratch, "log"), "wb")
     return {role: subprocess.Popen([stages] + command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
