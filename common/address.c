@@ -73,6 +73,23 @@ int address_parse(struct address *a, const char *text, bool binds, struct err *e
 	return 0;
 }
 
+int address_number(struct address *a, int number, struct err *e)
+{
+	char *colon = strrchr(a->url, ':'), *end = NULL;
+	size_t used = address_is_ipc(a->url) ? strlen(a->url) : (size_t)(colon - a->url);
+	long port = address_is_ipc(a->url) ? 0 : strtol(colon + 1, &end, 10) + number - 1;
+	char was[ADDRESS_MAX];
+
+	memcpy(was, a->url, sizeof was);
+	if (end && (*end || end == colon + 1 || port > 65535))
+		return err_code(e, EX_USAGE, "'%s': no %d ports from there", was, number);
+	int n = snprintf(a->url + used, sizeof a->url - used, end ? ":%ld" : ".%ld",
+			 end ? port : (long)number);
+	if (n < 0 || (size_t)n >= sizeof a->url - used)
+		return err_code(e, EX_USAGE, "'%s' is too long for a number behind it", was);
+	return 0;
+}
+
 /* --- who can be there --------------------------------------------------------------------------- */
 
 bool address_is_ipc(const char *url)

@@ -20,6 +20,10 @@ struct address {
 /* "[bind:|connect:]tcp://… | ipc://…"; binds says what a URL without a prefix does. */
 int address_parse(struct address *a, const char *text, bool binds, struct err *e);
 
+/* The address of the number-th of several processes, from 1, that each bind one: PATH.NUMBER, or the
+ * ports from there. 0, or -1 with *e: too long, or no such port. */
+int address_number(struct address *a, int number, struct err *e);
+
 /* A fresh ipc address, in a directory that only this user can enter, under $XDG_RUNTIME_DIR,
  * $TMPDIR or /tmp; locked. */
 int address_fresh(struct address *a, struct err *e);

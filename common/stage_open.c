@@ -44,9 +44,9 @@ static struct option_row *shared_options(struct stage *s)
 		  "frames go to others; never unless given",
 		  0, 4e12 },
 		{ "status", 0, OPTION_LIST, "URL", &s->status,
-		  "bind this too, for andon ping and andon tap alone; any other address that is "
+		  "bind this too, for andon ping and andon tap alone (any other address that is "
 		  "bound "
-		  "serves them as well",
+		  "serves them as well); with -j N: URL.1 to URL.N, or N ports of tcp from there",
 		  0, 0 },
 		{ "keys", 0, OPTION_TEXT, "DIR", &s->keys,
 		  "encrypt tcp, and let in only whose key is in this folder (andon keygen makes "
@@ -258,12 +258,18 @@ void stage_want(struct stage *s, const struct wants *wants)
 
 int stage_fork_workers(struct stage *s, int n, struct err *e)
 {
-	const struct address *at[] = { s->in_address, s->out_address, s->status_address };
-	size_t counts[] = { s->in.count, s->out.count, s->status.count };
+	const struct address *at[] = { s->in_address, s->out_address };
+	size_t counts[] = { s->in.count, s->out.count };
+	struct address last;
 
 	if (n < 2)
 		return 0;
-	for (int side = 0; side < 3; side++)
+	for (size_t i = 0; i < s->status.count; i++) {
+		last = s->status_address[i];
+		if (address_number(&last, n, e) < 0)
+			return err_at(e, "--status");
+	}
+	for (int side = 0; side < 2; side++)
 		for (size_t i = 0; i < counts[side]; i++)
 			if (at[side][i].bind)
 				return err_code(
@@ -275,6 +281,8 @@ int stage_fork_workers(struct stage *s, int n, struct err *e)
 	if (in_fd >= 0)
 		s->in_fd = in_fd;
 	name_worker(s, number);
+	for (size_t i = 0; i < s->status.count; i++)
+		address_number(&s->status_address[i], number, e);
 	s->replaced = true;
 	return 0;
 }

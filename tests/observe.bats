@@ -220,3 +220,25 @@ unharmed() {
 	stop_line
 	unharmed
 }
+
+@test "each worker of -j has a status address of its own" {
+	start_source -n 1000000 --pace 5ms
+	start_sink
+	start INFER infer -m "$TOP/pipelines/demo/rings.onnx" -j 2 --in "$in" --out "connect:$out" --status "$look"
+	wait_until 20 asked "$look.1" '.worker | endswith("#1")'
+	wait_until 20 asked "$look.2" '.worker | endswith("#2")'
+	run -69 ping --timeout 100ms "$look"
+	kill -9 "$(jq -r '.worker | split("/")[1] | split("#")[0]' asked.json)"
+	wait_until 20 asked "$look.2" '.worker | endswith("#2")' # replaced
+	kill -TERM "$SOURCE"
+	ends SOURCE
+	ends INFER
+	ends SINK
+	port=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	start_source -n 1000000 --pace 5ms
+	start INFER infer -m "$TOP/pipelines/demo/rings.onnx" -j 2 --in "$in" --out "connect:$out" --status "tcp://127.0.0.1:$((port - 1))"
+	wait_until 20 asked "tcp://127.0.0.1:$port" '.worker | endswith("#2")'
+	kill -TERM "$INFER" # or its workers would outlive it
+	wait_until 20 ended "$INFER"
+	run -64 infer -m "$TOP/pipelines/demo/rings.onnx" -j 2 --in "$in" --out "connect:$out" --status "tcp://127.0.0.1:65535"
+}
