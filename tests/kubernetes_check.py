@@ -36,6 +36,7 @@ PROBE = fields("exec", exec=fields("command", command=list_of(TEXT)), periodSeco
 CONTAINER = fields(
     "name image command args resources securityContext volumeMounts",
     name=NAME, image=TEXT, command=list_of(TEXT), args=list_of(TEXT),
+    env=list_of(fields("name value", name=TEXT, value=TEXT)),
     ports=list_of(fields("name containerPort", name={**NAME, "maxLength": 15}, containerPort={**INT, "minimum": 1, "maximum": 65535})),
     livenessProbe=PROBE, readinessProbe=PROBE, startupProbe=PROBE,
     resources=fields("requests limits", requests=fields("cpu memory", cpu=QUANTITY, memory=QUANTITY), limits=fields("memory", cpu=QUANTITY, memory=QUANTITY)),
@@ -46,7 +47,7 @@ CONTAINER = fields(
 VOLUME = {"oneOf": [
     fields("name emptyDir", name=NAME, emptyDir=fields(medium=one_of("", "Memory"), sizeLimit=QUANTITY)),
     fields("name secret", name=NAME, secret=fields(
-        "secretName", secretName=NAME, defaultMode={"type": "integer", "minimum": 0, "maximum": 0o440},
+        "secretName", secretName=NAME, optional=one_of(False), defaultMode={"type": "integer", "minimum": 0, "maximum": 0o440},
         items=list_of(fields("key path", key=TEXT, path={"type": "string", "pattern": r"^[^/].*$"})))),
     fields("name persistentVolumeClaim", name=NAME, persistentVolumeClaim=fields("claimName", claimName=NAME, readOnly=BOOL))]}
 POD = fields(
@@ -191,6 +192,8 @@ for name, w in workloads.items():
             check(not bound or int(bound[1]) in [p["containerPort"] for p in c.get("ports", [])], f"{where}: {word} is not among its ports")
             path = re.search(r"^(?:--[-a-z]+=)?(?:ipc:/)?(/[^/ ][^ ]*)$", word)
             check(not path or any(path[1].startswith(p + "/") for p in paths), f"{where}: {word} is on no volume")
+        runtime = {e["name"]: e["value"] for e in c.get("env", [])}.get("XDG_RUNTIME_DIR")
+        check(c not in pod["containers"] or runtime in paths, f"{where}: no XDG_RUNTIME_DIR on a volume, and sockets cannot be made")
         check("secret.key" in keys or "--keys=/run/andon/keys" not in c["args"], f"{where}: no secret.key")
         drain = re.search(r"--drain-timeout.*?\[(\d+)s\]", help_of.get(c["command"][0], ""), re.S)
         check(not drain or pod["terminationGracePeriodSeconds"] > int(drain[1]), f"{where}: is killed while it drains")
