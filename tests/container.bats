@@ -17,12 +17,12 @@ setup() {
 
 teardown() {
 	[ -z "${container:-}" ] || pod rm -f -t 0 --all >/dev/null 2>&1 || true
-	umount "$BATS_TEST_TMPDIR/store/vfs" 2>/dev/null || true
+	[ -z "${net:-}" ] || ip netns del "$net"
 }
 
 # podman with everything of its own in the test's folder.
 pod() {
-	podman --root "$BATS_TEST_TMPDIR/store" --runroot "$BATS_TEST_TMPDIR/runroot" --storage-driver vfs \
+	${net:+nsenter --net="/run/netns/$net"} podman --root "$BATS_TEST_TMPDIR/store" --runroot "$BATS_TEST_TMPDIR/runroot" --storage-driver vfs \
 		--cgroup-manager cgroupfs --runtime "$runtime" "$@"
 }
 
@@ -64,4 +64,40 @@ need_container() {
 	capture "$parts" | preprocess | infer -m "$model" | sink calm.db --quiet
 	[ "$(sql out/x.db 'select seq, scores from results order by 1')" = "$(sql calm.db 'select seq, scores from results order by 1')" ]
 	[ "$(stat -c %u out/x.db)" = 10001 ]
+}
+
+# podman needs half a minute for each pod: LONG=1 tests/run container.
+# bats test_tags=long
+@test "podman kube play: the pods of pipelines/kubernetes make rows, and one that is killed comes again" {
+	need_python yaml
+	need_container
+	ip netns add "andon$$" 2>why || skip "no network namespaces: NO POD WAS RUN: $(cat why)"
+	net=andon$$
+	nsenter --net="/run/netns/$net" ip link set lo up
+	chmod a+rX "$BATS_TEST_TMPDIR"
+	printf '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n' >containers.conf
+	export CONTAINERS_CONF=$PWD/containers.conf
+	cp -r "$TOP/pipelines/kubernetes" k
+	rm k/kustomization.yaml
+	keygen --name andon-preprocess k/keys 2>/dev/null
+	cp k/keys/peers/andon-preprocess.key k/keys/peers/andon-sink.key
+	"$PYTHON" "$TOP/tests/kubernetes_pods.py" k "$PWD/volumes" >pods.yaml
+	cp "$model" volumes/andon-data/model.onnx
+	cp "${model%.onnx}.json" volumes/andon-data/model.json
+	mkdir -p volumes/andon-data/in
+	chown -R 10001:10001 volumes/andon-data
+	pod kube play pods.yaml >played 2>&1 || { tail -n 5 played; false; }
+	cp "$parts"/ring-00* volumes/andon-data/in/
+	chown -R 10001:10001 volumes/andon-data/in
+	stored() { [ "$(rows volumes/andon-sink/results.db)" -eq "$1" ]; }
+	wait_until 60 stored 9 || { for c in $(pod ps -aq); do pod logs "$c"; done; pod ps -a; false; }
+	for probe in infer capture preprocess sink; do
+		pod exec "andon-$probe-$probe" /usr/lib/andon/ping --max-busy 60s "ipc:///run/andon/status/$probe" | grep -q "$probe"
+	done
+	pod kill -s KILL andon-infer-infer >/dev/null
+	cp "$parts"/ring-01* "$BATS_TEST_TMPDIR/"
+	chown 10001:10001 ring-01*
+	mv ring-01* volumes/andon-data/in/
+	wait_until 60 stored 19 || { pod start andon-infer-infer; wait_until 60 stored 19; }
+	[ "$(sql volumes/andon-sink/results.db "select count(distinct seq), count(label) from results")" = "19|19" ]
 }
