@@ -241,14 +241,15 @@ static void give_drop(struct spool *s, const struct run *run, uint64_t first, ui
 				     .last = last };
 }
 
-/* Pictures up to `next` should have come by now and are not there. The segment before stays until
- * that is acknowledged: it is the evidence. */
+/* Pictures up to `next` should have come by now and are not there. The segment that begins before them
+ * stays until that is acknowledged: it is the evidence. */
 static int take_missing(struct spool *s, struct seg *seg, uint64_t next, struct spool_item *item)
 {
 	struct run *run = seg->run;
-	struct seg *before =
-	    seg->previous && seg->previous->run == run && seg->read == SEGMENT_BLOCK ? seg->previous
-										     : seg;
+	struct seg *before = seg;
+
+	while (before->begin > run->expected && before->previous && before->previous->run == run)
+		before = before->previous;
 	bool counted = run == s->current && run->expected < run->facts.lost_end;
 
 	if (note_taken(s, before, run->expected, 0, 0) < 0)

@@ -72,6 +72,23 @@ static void cut(struct spool *s, struct seg *seg, uint64_t end)
 	seg->dirty = true;
 }
 
+/* An empty segment stays, and what came before it will go first: that it once held more would be
+ * forgotten with that. */
+static void begin_later(struct seg *seg, uint64_t seq)
+{
+	struct segment_facts read, *facts = &seg->run->facts;
+
+	seg->begin = seq;
+	if (seg != seg->run->last) {
+		facts = &read;
+		if (segment_facts(seg->fd, facts, NULL) < 0)
+			return;
+	}
+	facts->begin = seq;
+	if (segment_note(seg->fd, facts) < 0)
+		log_debug("cannot note a drop: %s", strerror(errno));
+}
+
 /* Into the drop with which the segment before ends, and out of this one. A kill in between leaves
  * both, and then what is in this one is known to be dropped already. */
 static bool join(struct spool *s, struct seg *seg, const struct rest *rest, enum spool_why why)
@@ -88,6 +105,7 @@ static bool join(struct spool *s, struct seg *seg, const struct rest *rest, enum
 	}
 	cut(s, seg, rest->at);
 	seg->tail = 0;
+	begin_later(seg, rest->last + 1);
 	return true;
 }
 

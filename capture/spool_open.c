@@ -87,7 +87,8 @@ static int add_segment(struct spool *s, struct run *run, int fd, const struct se
 	walk(seg);
 	s->used -= size - seg->end;
 	run->cut = was_cut(seg, size) ? size - seg->end : 0;
-	if (seg->end < size && ftruncate(fd, (off_t)seg->end) < 0)
+	/* What was cut stays until it is counted: see count_cut. */
+	if (!run->cut && seg->end < size && ftruncate(fd, (off_t)seg->end) < 0)
 		log_debug("cannot cut a file of the spool: %s", strerror(errno));
 	return 0;
 }
@@ -168,6 +169,30 @@ static void note_number(uint64_t *highest, const char *name)
 		*highest = run;
 }
 
+/* A picture that was cut becomes the record of its drop, in one write: until then the next start finds
+ * it cut as this one did, and from then on dropped. If it cannot be written it is missing, and taken
+ * for that. */
+static void count_cut(struct spool *s, struct run *run)
+{
+	const struct segment_facts *facts = &run->facts;
+	struct seg *seg = run->last;
+	uint64_t seq = run->emitted++;
+
+	if (ftruncate(seg->fd, (off_t)(seg->end + SEGMENT_BLOCK)) < 0 ||
+	    segment_write_drop(seg->fd, seg->end, facts->source, facts->run, seq, seq,
+			       spool_why_text(SPOOL_WHY_LOST)) < 0) {
+		log_debug("cannot note a drop: %s", strerror(errno));
+		return;
+	}
+	seg->tail = 0;
+	seg->end += SEGMENT_BLOCK;
+	seg->dirty = true;
+	seg->dropped++;
+	s->used += SEGMENT_BLOCK;
+	run->dropped++;
+	run->resent++;
+}
+
 /* What every run has lost, and what that means. */
 static void look_at_run(struct spool *s, struct run *run)
 {
@@ -181,7 +206,7 @@ static void look_at_run(struct spool *s, struct run *run)
 		log_warn("run %" PRIu64 " of %s ended while a picture was put into the spool: "
 			 "%" PRIu64 " bytes are cut off, the picture counts as dropped",
 			 facts->run, facts->source, run->cut);
-		run->emitted++;
+		count_cut(s, run);
 	}
 	if (facts->lost_end > run->emitted)
 		run->emitted = facts->lost_end;
