@@ -56,14 +56,16 @@ sink --orphan-timeout 0 --in "bind:tcp://$head:$RESULT_PORT" "${secure[@]}" "${s
 sink=$!
 
 array='' watch=''
-# Workers that wait for a place have nothing to come for any more; those that run end by themselves.
+# Workers that wait for a place have nothing to come for any more; those that run end by themselves. Who has not after ten
+# seconds is told to, and again: Slurm puts a job whose start had failed back into the queue even then.
 dismiss() {
+	local i
 	scancel --quiet --state=PENDING "$array" || true
-	for _ in {1..100}; do
+	for i in {1..400}; do
 		[ -n "$(squeue --noheader --jobs="$array" 2>/dev/null)" ] || return 0
+		[ $((i % 100)) -ne 0 ] || scancel --quiet "$array" || true
 		sleep 0.1
 	done
-	scancel --quiet "$array" || true
 }
 # Nobody will come any more: workers that all failed (a model that they cannot read, say) or were cancelled.
 watch_array() {
