@@ -1,6 +1,8 @@
 /* Winograd's transforms, a vector of channels at a time. */
 #include "infer/kernels/winograd.h"
 
+#include <string.h>
+
 #include "infer/kernels/isa/isa.h"
 #include "infer/kernels/isa/smooth.h"
 
@@ -170,11 +172,14 @@ INLINE void weight_line(const int side, wide a, wide b, wide c, wide *out, const
 INLINE void weights(const int side, const float *window, size_t columns, float *out, size_t step)
 {
 	for (size_t i = 0; i < columns; i += WIDE) {
-		wide g[9] = { 0 }, half[WINOGRAD_SIDE_MAX * 3], row[WINOGRAD_SIDE_MAX];
+		wide g[9], half[WINOGRAD_SIDE_MAX * 3], row[WINOGRAD_SIDE_MAX];
 
-		for (size_t t = 0; t < 9; t++)
+		for (size_t t = 0; t < 9; t++) {
+			double lane[WIDE];
 			for (size_t k = 0; k < WIDE; k++)
-				g[t][k] = window[t * columns + i + k];
+				lane[k] = window[t * columns + i + k];
+			memcpy(&g[t], lane, sizeof lane);
+		}
 		for (int x = 0; x < 3; x++)
 			weight_line(side, g[x], g[3 + x], g[6 + x], half + x, 3);
 		for (int y = 0; y < side; y++) {
