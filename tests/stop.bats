@@ -159,6 +159,7 @@ complete() { cut -d' ' -f3 rows | sort -n | cmp - <(seq 0 $(($1 - 1))); }
 	wait_until 20 some x.jsonl 200
 	wait_until 20 some x.csv 200
 	kill -HUP "$SINK" # nothing has moved
+	wait_until 20 some x.jsonl $(($(wc -l <x.jsonl) + 200)) # it has heard that
 	mkdir away
 	mv x.jsonl away/
 	mkdir x.jsonl # cannot be opened: rows stay where they went before
