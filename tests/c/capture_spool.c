@@ -133,7 +133,7 @@ static bool take(struct spool *s)
 		*u = (struct under_way){ f->run, f->seq, f->seq, false };
 		bytes_of(f->run, f->seq, bytes);
 		if (item.size != size_of(f->run, f->seq) ||
-		    memcmp(bytes, item.bytes, item.size) != 0)
+		    (item.size > 0 && memcmp(bytes, item.bytes, item.size) != 0))
 			fail("other bytes", f->run, f->seq);
 		if (item.unread != (item.size == 0) || f->captured_ns != 42)
 			fail("another frame", f->run, f->seq);
