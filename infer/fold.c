@@ -78,7 +78,8 @@ static int check_connections(const struct node *n, struct err *e)
 	if (n->in_count > 0 && op->in_least == 0 && op->in_most == 0 && op->out_most == -1)
 		return err_set(e, "invalid: inputs, where there are none");
 	/* Of as many inputs as one likes (Sum, Concat, Einsum) none can be left out. */
-	for (int i = 0; i < (op->in_most ? op->in_least : n->in_count); i++)
+	int needed = op->in_most || n->in_count < op->in_least ? op->in_least : n->in_count;
+	for (int i = 0; i < needed; i++)
 		if (!node_in(n, i))
 			return err_set(e, "invalid: input %d is missing", i);
 	for (int i = out_most; i < n->out_count; i++)
