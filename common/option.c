@@ -102,19 +102,11 @@ static int store(const struct option_row *row, const char *text, struct err *e)
 		*(double *)row->value = real;
 		return check_range(row, real, text, e);
 	case OPTION_TIME:
-		if (parse_time(text, &real) < 0)
-			return err_code(e, EX_USAGE, "--%s: '%s' is not a time such as 150ms or 2s",
-					row->name, text);
-		if (check_range(row, real, text, e) < 0)
-			return -1;
-		if (real < 0 || real > 9e15)
-			return err_code(e, EX_USAGE, "--%s: '%s' is out of range", row->name, text);
-		*(int64_t *)row->value = (int64_t)real;
-		return 0;
 	case OPTION_SIZE:
-		if (parse_size(text, &real) < 0)
-			return err_code(e, EX_USAGE, "--%s: '%s' is not a size such as 500M or 2G",
-					row->name, text);
+		if ((row->kind == OPTION_TIME ? parse_time : parse_size)(text, &real) < 0)
+			return err_code(e, EX_USAGE, "--%s: '%s' is not a %s", row->name, text,
+					row->kind == OPTION_TIME ? "time such as 150ms or 2s"
+								 : "size such as 500M or 2G");
 		if (check_range(row, real, text, e) < 0)
 			return -1;
 		if (real < 0 || real > 9e15)
