@@ -17,8 +17,8 @@ struct observer {
 	struct link link; /* its sockets, not its thread */
 	uint64_t session;
 	int64_t heard, said;
-	int64_t hello_at; /* when to greet (again), INT64_MAX: not by the clock */
-	char put_off[WIRE_TEXT_MAX];
+	int64_t hello_at;   /* when to greet (again), INT64_MAX: not by the clock */
+	struct err put_off; /* why there is no session yet; no text: nobody said anything */
 };
 
 struct observer *observer_open(struct address *at, const char *name, struct curve *keys,
@@ -98,9 +98,12 @@ void observer_say(struct observer *o, enum message_kind kind, uint64_t upto)
 		say(o, &m);
 }
 
-const char *observer_put_off(const struct observer *o)
+bool observer_put_off(const struct observer *o, struct err *e)
 {
-	return o->put_off;
+	if (!o->put_off.text[0])
+		return false;
+	*e = o->put_off;
+	return true;
 }
 
 /* --- what comes --------------------------------------------------------------------------------- */
@@ -115,11 +118,11 @@ static enum observer_news read_monitor(struct observer *o, struct err *e)
 
 	while ((event = monitor_event(p->monitor, &value)) != 0) {
 		if (event & HANDSHAKE_FAILED) {
-			if (refusal_words(&o->link, p, event, value, o->put_off,
-					  sizeof o->put_off)) {
-				err_code(e, EX_PROTOCOL, "%s", o->put_off);
+			char why[ERR_TEXT_MAX];
+			bool sure = refusal_words(&o->link, p, event, value, why, sizeof why);
+			err_code(sure ? e : &o->put_off, EX_PROTOCOL, "%s", why);
+			if (sure)
 				return OBSERVER_REFUSED;
-			}
 		} else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
 			greet(o);
 		} else if (event == ZMQ_EVENT_DISCONNECTED) {
@@ -141,7 +144,8 @@ static enum observer_news on_reject(struct observer *o, const struct message *m,
 		}
 		return OBSERVER_NONE;
 	case CODE_BUSY:
-		snprintf(o->put_off, sizeof o->put_off, "%s", m->as.text);
+		err_code(&o->put_off, EX_UNAVAILABLE, "'%s': %s", o->link.port[0].address->url,
+			 m->as.text);
 		o->hello_at = clock_mono_ns() + AGAIN_NS;
 		return OBSERVER_NONE;
 	default:
@@ -160,7 +164,7 @@ static enum observer_news on_message(struct observer *o, struct message *m, stru
 	if (m->kind == MESSAGE_WELCOME && !o->session) {
 		o->session = m->session;
 		o->hello_at = INT64_MAX;
-		o->put_off[0] = '\0';
+		o->put_off.text[0] = '\0';
 		return OBSERVER_WELCOME;
 	}
 	if (m->session != o->session || !o->session)

@@ -33,7 +33,9 @@ enum observer_news observer_wait(struct observer *o, struct message *m, int64_t 
 /* PING, or CREDIT up to. */
 void observer_say(struct observer *o, enum message_kind kind, uint64_t upto);
 
-/* Why it was put off so far ("8 observers look already"), "" if nobody said anything. */
-const char *observer_put_off(const struct observer *o);
+/* Why it was put off so far: EX_UNAVAILABLE ("8 observers look already"), or EX_PROTOCOL for a greeting that
+ * was broken off without a reason. (Of two sides with different mechanisms only the one that reads the
+ * other's first learns why; which one, is chance.) False if nobody said anything. */
+bool observer_put_off(const struct observer *o, struct err *e);
 
 #endif

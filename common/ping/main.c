@@ -182,9 +182,7 @@ static int ask(struct observer *o, const char *url)
 		case OBSERVER_REFUSED:
 			return unanswered(url, &e);
 		case OBSERVER_NONE:
-			if (observer_put_off(o)[0])
-				err_code(&e, EX_UNAVAILABLE, "'%s': %s", url, observer_put_off(o));
-			else
+			if (!observer_put_off(o, &e))
 				err_code(&e, EX_UNAVAILABLE, "'%s' has not answered within %g s",
 					 url, (double)timeout_ms / 1000);
 			return unanswered(url, &e);

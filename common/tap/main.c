@@ -327,9 +327,8 @@ static int look(struct tap *tap, struct observer *o)
 		case OBSERVER_REFUSED:
 			return program_fail(&e);
 		case OBSERVER_NONE:
-			err_code(&e, EX_UNAVAILABLE, "'%s': %s", tap->url,
-				 observer_put_off(o)[0] ? observer_put_off(o)
-							: "no stage is there");
+			if (!observer_put_off(o, &e))
+				err_code(&e, EX_UNAVAILABLE, "'%s': no stage is there", tap->url);
 			return program_fail(&e);
 		}
 	}
