@@ -306,7 +306,8 @@ static bool is_orphan(const struct link_core *c)
 
 static void state_of(const struct link_core *c, struct message_state *state)
 {
-	const char *word = c->closing                                  ? "draining"
+	const char *word = over_here(c)                                ? "over"
+			   : c->closing                                ? "draining"
 			   : c->held || c->unacked || c->pending.count ? "busy"
 			   : is_orphan(c)                              ? "orphan"
 								       : "idle";
@@ -388,7 +389,7 @@ static void on_session_message(struct link_core *c, int peer, struct message *m)
 		if (up)
 			note_state(c, p, m);
 		else
-			send_state(c, p, m->as.state.busy_ms);
+			send_state(c, p, m);
 		if (m->kind == MESSAGE_PING)
 			core_say_state(c, peer, MESSAGE_PONG);
 		return;

@@ -72,6 +72,7 @@ struct peer {
 	uint64_t working,
 	    working_first;  /* what it has begun and not finished, 0: it has not said */
 	bool hung;          /* by its own word on one frame for too long: nothing new for it */
+	bool over;          /* by its own word the stream has ended for all that it knows */
 	int64_t dispatched; /* when last, for fairness */
 	uint64_t told, confirmed; /* versions of the totals */
 	bool end_told;
@@ -96,7 +97,7 @@ struct endpoint {
 	bool status;     /* for observers alone */
 	int peer;        /* if it connects */
 	int64_t idle_at; /* connected: since when nobody is there; 0: somebody is */
-	int64_t lost_at; /* bound upstream: when a peer was lost in the middle; 0: none */
+	int64_t lost_at; /* upstream: when a peer was lost in the middle; 0: none */
 	int64_t
 	    lost_ended_at; /* … and when one that had ended, but not heard our acknowledgement */
 	bool seen;         /* somebody has been there */
@@ -149,6 +150,9 @@ struct link_core {
 	uint64_t confirmed; /* the highest version that some downstream has confirmed */
 	bool closing, ending, finished, broken;
 	bool said_bye;
+	bool
+	    settled; /* the source has heard of the end, by the word of an upstream or a downstream */
+	bool said_over; /* to the upstreams that were there then */
 	uint64_t end_version;
 	int64_t done_at;    /* when our own end was confirmed; 0: not yet */
 	int64_t settled_at; /* since when all upstreams are through without us; 0: they are not */
@@ -204,7 +208,7 @@ void send_dispatch(struct link_core *c);
 void send_parcel(struct link_core *c, struct frame *f, bool dropped, uint64_t last);
 void send_message(struct link_core *c, int peer, const struct message *m);
 void send_bye(struct link_core *c, int peer, const struct message *m);
-void send_state(struct link_core *c, struct peer *p, uint64_t busy_ms); /* by its own word */
+void send_state(struct link_core *c, struct peer *p, const struct message *m); /* its own word */
 void send_free(struct link_core *c);
 
 /* --- link_wants.c: 0, or -1 and a sentence with both wants */
@@ -224,6 +228,13 @@ void totals_merge(struct link_core *c, const struct message_total *said);
 void totals_note_sent(struct link_core *c, const struct frame *f, bool dropped, uint64_t last);
 bool totals_cover(const struct link_core *c, const char *source, uint64_t run, uint64_t seq);
 bool totals_all_ended(const struct link_core *c);
+
+/* --- link_over.c: the end, told from behind */
+bool over_here(const struct link_core *c); /* may we say that the stream has ended? */
+bool over_behind(
+    const struct link_core *c);      /* has a downstream said so, and nobody upstream else? */
+void over_tell(struct link_core *c); /* the upstreams that have not ended, once */
+void over_greet(struct link_core *c, int peer); /* an upstream session begins */
 
 /* --- link_end.c */
 void end_eos(struct link_core *c, int peer, const struct message *m);

@@ -77,9 +77,13 @@ static void look_at_input(struct link_core *c)
 			known++;
 			open += !endpoint_over(c, e);
 		}
-	if (open > 0)
+	bool behind = over_behind(c);
+	if (open > 0 && !behind)
 		return;
-	if (!c->ended_at && !totals_all_ended(c)) {
+	if (behind) {
+		core_note(c, 1, "the stream has ended, says the stage downstream");
+		c->settled = true;
+	} else if (!c->ended_at && !totals_all_ended(c)) {
 		core_break(c, EX_TEMPFAIL, "%s",
 			   known ? "the stage upstream is gone before the end of its stream"
 				 : "the stage upstream ended without giving its address");
@@ -251,11 +255,15 @@ static bool upstreams_content(const struct link_core *c)
 		    waited < c->config.grace_ns)
 			return false;
 	}
-	for (int e = 0; e < c->endpoint_count; e++)
-		if (c->endpoint[e].upstream &&
-		    (c->endpoint[e].lost_ended_at || c->endpoint[e].lost_at) &&
-		    waited < c->config.grace_ns)
+	/* Or lost: if the source knows of the end, we stay only to tell that to whoever takes the place
+	 * of one that was lost just now. */
+	for (int e = 0; e < c->endpoint_count; e++) {
+		const struct endpoint *at = &c->endpoint[e];
+		int64_t lost = at->lost_at > at->lost_ended_at ? at->lost_at : at->lost_ended_at;
+		if (at->upstream && lost &&
+		    c->now - (c->settled ? lost : c->done_at) < c->config.grace_ns)
 			return false;
+	}
 	return true;
 }
 
@@ -344,6 +352,7 @@ void end_step(struct link_core *c)
 	answer_upstream(c);
 	if (!c->done_at)
 		return;
+	over_tell(c);
 	if (!upstreams_content(c))
 		return;
 	/* Not before: as long as a source may come back and send all again, everybody after it stays,
@@ -377,6 +386,9 @@ int64_t end_next(const struct link_core *c)
 	for (int e = 0; e < c->endpoint_count; e++) {
 		int64_t at = c->endpoint[e].lost_at + grace;
 		if (c->endpoint[e].lost_at && at > c->now && at < next)
+			next = at;
+		at = c->endpoint[e].lost_ended_at + grace;
+		if (c->endpoint[e].lost_ended_at && at > c->now && at < next)
 			next = at;
 		at = c->endpoint[e].idle_at + grace;
 		if (c->endpoint[e].idle_at && !c->input_over && at > c->now && at < next)

@@ -378,8 +378,9 @@ static void hang(struct link_core *c, struct peer *p, uint64_t busy_ms)
 		take_back(c, p, p->sent.last);
 }
 
-void send_state(struct link_core *c, struct peer *p, uint64_t busy_ms)
+void send_state(struct link_core *c, struct peer *p, const struct message *m)
 {
+	uint64_t busy_ms = m->as.state.busy_ms;
 	bool over = c->config.work_ns > 0 && busy_ms >= (uint64_t)c->config.work_ns / 1000000;
 
 	if (over && !p->hung)
@@ -388,6 +389,7 @@ void send_state(struct link_core *c, struct peer *p, uint64_t busy_ms)
 		core_note(c, 0, "%s (%s) has come to its end with it", p->hello.stage,
 			  p->hello.worker);
 	p->hung = over;
+	p->over = strcmp(m->as.state.state, "over") == 0;
 }
 
 void send_up(struct link_core *c, int peer)

@@ -15,7 +15,7 @@ void session_over(struct link_core *c, int peer)
 	p->ack_count = 0;
 	p->received = p->released = p->granted = 0;
 	p->next_seq = p->upto = p->told = p->confirmed = p->eos_id = 0;
-	p->end_told = p->eos_owed = p->hung = false;
+	p->end_told = p->eos_owed = p->hung = p->over = false;
 	send_requeue(c, p);
 	p->leaving = false;
 	if (p->phase == PEER_UP || p->phase == PEER_HELLO || p->phase == PEER_OBSERVER)
@@ -30,9 +30,11 @@ void session_drop(struct link_core *c, int peer)
 	bool in_order = p->parted || (p->leaving && !p->ended && !c->done_at);
 
 	session_over(c, peer);
+	if (was_up && e->upstream && !in_order && !e->connects)
+		*(p->ended || c->done_at ? &e->lost_ended_at : &e->lost_at) = c->now;
+	else if (was_up && e->upstream && !in_order && !(e->mortal && p->broke))
+		e->lost_at = c->now;
 	if (!e->connects) {
-		if (was_up && e->upstream && !in_order)
-			*(p->ended || c->done_at ? &e->lost_ended_at : &e->lost_at) = c->now;
 		p->phase = PEER_FREE;
 		c->do_->forget(c->context, peer);
 	} else if (e->mortal && p->broke) {
@@ -84,10 +86,12 @@ static void session_begins(struct link_core *c, int peer)
 	p->dispatched = c->now;
 	core_note(c, 1, "%s %s (%s) is there", peer_upstream(c, p) ? "upstream" : "downstream",
 		  p->hello.stage, p->hello.worker);
-	if (peer_upstream(c, p))
-		receive_up(c, peer);
-	else
+	if (!peer_upstream(c, p)) {
 		send_up(c, peer);
+		return;
+	}
+	receive_up(c, peer);
+	over_greet(c, peer);
 }
 
 void session_reject(struct link_core *c, int peer, uint64_t session, enum message_code code,
@@ -256,8 +260,7 @@ void session_on_bye(struct link_core *c, int peer, const struct message *m)
 		if (m->code == CODE_DONE) {
 			/* The source has heard of the end: that settles it for all. */
 			p->parted = true;
-			c->endpoint[p->endpoint].lost_ended_at = 0;
-			c->endpoint[p->endpoint].lost_at = 0;
+			c->settled = true;
 		}
 	} else {
 		send_bye(c, peer, m);

@@ -87,6 +87,27 @@ poison() {
 	holds
 }
 
+@test "a worker killed at the end comes back when all before it have gone: it ends at once, and so does the line" {
+	injected "SIGKILL of one of two workers that have nothing left to do, then the end; it is started again"
+	local i
+	frames=20
+	mkfifo stream
+	with stage store SINK
+	with stage relay W1
+	with stage relay W2
+	stage SOURCE sh -c 'exec "$@" <stream' sh capture - --name cam --out "$tensors"
+	exec 7>stream
+	for ((i = 0; i < frames; i++)); do printf 'P5 2 2 255\nabcd' >&7; done
+	wait_until 40 have_lines $frames
+	kill9 "$W2"
+	exec 7>&-
+	ends SOURCE W1
+	with stage relay W2
+	ends W2 SINK
+	awk '{ print $3 }' rows | sort -n | cmp - <(seq 0 $((frames - 1)))
+	nothing_left
+}
+
 kib_of() { awk '/VmRSS/ { print $2 }' "/proc/$1/status"; }
 
 # bats test_tags=long

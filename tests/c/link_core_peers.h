@@ -20,7 +20,7 @@ static struct frame *delivered; /* the newest that the core gave the stage */
 static uint8_t generation;      /* another one, another process */
 static int buried_count;
 static bool buried_whole;
-static int acked_count, forgotten, broken_code, finished_count;
+static int acked_count, forgotten, broken_code, ended_count, finished_count;
 static char note[4096];
 static int64_t now = 1000 * MS;
 static int checks, failures;
@@ -87,6 +87,7 @@ static void act_total(void *context, const struct message_total *total)
 static void act_ended(void *context)
 {
 	(void)context;
+	ended_count++;
 }
 static void act_finished(void *context)
 {
@@ -125,7 +126,8 @@ static struct link_core *make(bool pulls, bool pushes)
 	snprintf(config.self.stage, sizeof config.self.stage, "core");
 	config.self.max_frame = 1 << 20;
 	config.self.heartbeat_ms = 100;
-	said_count = acked_count = forgotten = broken_code = finished_count = 0;
+	said_count = acked_count = forgotten = broken_code = ended_count = 0;
+	finished_count = 0;
 	return link_core_new(&config, &actions, NULL);
 }
 

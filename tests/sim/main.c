@@ -11,6 +11,8 @@
 
 /* No world may take longer than this after the last misfortune (I7, I8). */
 #define TIME_AFTER (60 * SECOND)
+/* After the source's end: so long whoever is left may still be told of it. */
+#define TIME_TO_TELL (20 * SECOND)
 
 static void link_up(struct world *w)
 {
@@ -202,7 +204,8 @@ static bool left_behind(const struct world *w, const struct node *n)
 {
 	int sinks_out = 0;
 
-	if (n->role == SOURCE || !n->alive || !w->source_done)
+	if (n->role == SOURCE || !n->alive || !w->source_done ||
+	    w->now < w->source_done + TIME_TO_TELL)
 		return false;
 	for (int i = w->nodes - w->sinks; i < w->nodes; i++)
 		sinks_out += w->node[i].exited || w->node[i].life;
@@ -220,7 +223,9 @@ static bool left_behind(const struct world *w, const struct node *n)
 static bool all_out(const struct world *w)
 {
 	for (int i = 0; i < w->nodes; i++)
-		if (!w->node[i].exited && !(w->node[i].alive && w->node[i].idle_exit_ok) &&
+		if (!w->node[i].exited &&
+		    !(w->node[i].alive && w->node[i].idle_exit_ok &&
+		      w->now >= w->source_done + TIME_TO_TELL) &&
 		    !left_behind(w, &w->node[i]))
 			return false;
 	return true;
@@ -306,10 +311,16 @@ static void run(struct world *w)
 	set_up(w);
 	while (!w->failed && !all_out(w)) {
 		if (!next_event(w, &e)) {
+			if (w->source_done && w->now < w->source_done + TIME_TO_TELL) {
+				w->now = w->source_done + TIME_TO_TELL;
+				continue;
+			}
 			fail(w, "I8: nothing happens any more");
 			break;
 		}
 		w->now = e.at;
+		if (all_out(w))
+			break;
 		if (w->now > w->faults_until + TIME_AFTER) {
 			fail(w, "I8: not done in %lld s", (long long)(TIME_AFTER / SECOND));
 			break;
@@ -331,7 +342,7 @@ static void run(struct world *w)
 }
 
 struct sums {
-	uint64_t messages, steps, failed, frames;
+	uint64_t messages, steps, failed, frames, left;
 	uint64_t happened[FAULTS], worlds[FAULTS];
 };
 
@@ -353,8 +364,10 @@ static void run_seed(uint64_t seed, int only, int verbose, struct sums *sums)
 	w.verbose = verbose;
 	run(&w);
 	net_free(&w);
-	for (int i = 0; i < w.nodes; i++)
+	for (int i = 0; i < w.nodes; i++) {
+		sums->left += w.node[i].alive;
 		node_free(&w.node[i]);
+	}
 	for (int f = 0; f < FAULTS; f++) {
 		sums->happened[f] += w.happened[f];
 		sums->worlds[f] += w.happened[f] > 0;
@@ -400,6 +413,8 @@ int main(int argc, char **argv)
 	for (; ran < seeds && sums.failed < 20; ran++)
 		run_seed(from + ran, only, verbose, &sums);
 	print_table(&sums);
+	printf("%llu stages began again after the end, with nobody there to tell them\n",
+	       (unsigned long long)sums.left);
 	printf("%llu schedules: %llu frames, %llu messages, %llu steps: %llu broke an invariant\n",
 	       (unsigned long long)ran, (unsigned long long)sums.frames,
 	       (unsigned long long)sums.messages, (unsigned long long)sums.steps,

@@ -96,6 +96,7 @@ void net_connect(struct world *w, struct node *n, int peer)
 			    .life = { n->life, to->life },
 			    .peer = { peer, -1 },
 			    .endpoint = to->bound,
+			    .since = w->now,
 			    .open = { true, true } };
 	n->conn_of[peer] = w->conns;
 	schedule(w, w->now + (int64_t)draw(w, (uint64_t)w->delay_ns) + 1, EV_CONNECTED, n->number,

@@ -293,9 +293,34 @@ void node_kill(struct world *w, struct node *n, const char *why)
 		 EV_RESTART, n->number, -1, 0, 0);
 }
 
+/* Who goes in order leaves nobody behind who was with him long enough to be told, and could hear it. */
+static void check_left(struct world *w, const struct node *n)
+{
+	static const enum fault hide[] = { FAULT_PAUSE,   FAULT_BREAK,  FAULT_PARTITION,
+					   FAULT_ONE_WAY, FAULT_STARVE, FAULT_HANG,
+					   FAULT_LEAVE,   FAULT_MEMORY, FAULT_SILENT };
+
+	for (size_t i = 0; i < sizeof hide / sizeof hide[0]; i++)
+		if (w->happened[hide[i]])
+			return;
+	for (int i = 0; i < w->conns; i++) {
+		const struct conn *c = &w->conn[i];
+		int side = c->node[0] == n->number ? 0 : 1;
+		const struct node *other = &w->node[c->node[1 - side]];
+		if (c->node[side] != n->number || c->life[side] != n->life || !c->open[0] ||
+		    !c->open[1] || c->since > w->now - 2 * SECOND || other->number > n->number)
+			continue;
+		if (other->role == MIDDLE && !other->ended)
+			fail(w, "I7: node %d goes and has not told %d of the end", n->number,
+			     other->number);
+	}
+}
+
 static void leave(struct world *w, struct node *n, int code)
 {
 	say(w, "%d.%d exits %d", n->number, n->life, code);
+	if (code == 0 && !n->leaving)
+		check_left(w, n);
 	/* Who was asked to leave while the stream went on is started again. */
 	bool again = n->leaving && !w->source_done;
 	n->exited = !again;

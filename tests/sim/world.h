@@ -82,6 +82,7 @@ struct letter {
 struct conn {
 	int node[2], life[2], peer[2];     /* peer[1] -1: the binder knows it not (yet) */
 	int endpoint;                      /* of the binder */
+	int64_t since;                     /* when it began to stand */
 	bool open[2];                      /* the side still believes in it */
 	struct letter *first[2], *last[2]; /* on their way to this side */
 	int64_t ready[2];
