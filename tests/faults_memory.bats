@@ -10,19 +10,26 @@ teardown() {
 	line_close
 }
 
-bounded() { # SECONDS
+bounded() { # SECONDS OPTION…
 	sanitized && skip "no test of memory means anything with a sanitizer"
-	injected "SIGSTOP to each of five stages in turn, $1 s, 500 frames of 150 KB a second"
-	run "$PYTHON" "$TOP/tests/faults/bounded.py" "$BUILD/test/common_stages" --seconds "$1"
+	run "$PYTHON" "$TOP/tests/faults/bounded.py" --seconds "$@"
 	echo "$output"
 	[ "$status" -eq 0 ]
 }
 
 @test "each stage is stopped for two seconds under load: what the others hold is bounded, and does not grow" {
-	bounded 2
+	injected "SIGSTOP to each of five stages in turn, 2 s, 500 frames of 150 KB a second"
+	bounded 2 "$stages"
 }
 
 # bats test_tags=long
 @test "each stage is stopped for two minutes under load: what the others hold is bounded, and does not grow" {
-	bounded 120
+	injected "SIGSTOP to each of five stages in turn, 120 s, 500 frames of 150 KB a second"
+	bounded 120 "$stages"
+}
+
+# bats test_tags=long
+@test "capture, preprocess, two infer, sink, each stopped for two minutes under load: what the others hold does not grow" {
+	injected "SIGSTOP to each of five real stages in turn, 120 s, 200 pictures a second"
+	bounded 120 --line "$BIN"
 }
