@@ -65,6 +65,33 @@ asked() { # URL JQ-CONDITION: what the stage there says of itself is so
 	run -64 ping "bind:$in"
 }
 
+@test "ping asks several, and its metrics name each once, whatever it calls itself" {
+	need_python prometheus_client
+	unshare --uts true 2>/dev/null || skip "no namespace of names here"
+	start_source -n 3
+	start RELAY unshare --uts "$PYTHON" -c 'import os, socket, sys; socket.sethostname("a\\b\"c"); os.execv(sys.argv[1], sys.argv[1:])' \
+		"$stages" relay --work 60s --in "$in" --out "connect:$out" --status "$look"
+	wait_until 20 asked "$look" '.busy_ms > 0 and .queued == 2'
+	run -69 --separate-stderr ping --timeout 10s "$in" "$out" "$look"
+	[ "${#lines[@]}" -eq 2 ]
+	[[ ${lines[0]} == source* ]] && [[ ${lines[1]} == relay* ]]
+	run -69 --separate-stderr ping --json --timeout 10s "$in" "$out" "$look"
+	jq -es '[.[].healthy] == [true, false, true]' <<<"$output"
+	run -1 --separate-stderr ping --timeout 10s --max-busy 0 "$in" "$look"
+	run -69 --separate-stderr ping --prometheus --timeout 10s "$in" "$out" "$look" "$look"
+	"$PYTHON" - "$output" "$in" "$out" "$look" <<-'END'
+		import sys
+		from prometheus_client.parser import text_string_to_metric_families
+		families = {f.name: f for f in text_string_to_metric_families(sys.argv[1] + "\n")}
+		queue = {s.labels["stage"]: s for s in families["andon_queue_length"].samples}
+		assert len(families["andon_queue_length"].samples) == 2 and sorted(queue) == ["relay", "source"]
+		assert queue["relay"].value == 2 and queue["relay"].labels["worker"].startswith('a\\b"c/'), queue
+		up = [(s.labels["url"], s.value) for s in families["andon_up"].samples]
+		assert up == list(zip(sys.argv[2:], [1, 0, 1])), up
+	END
+	run -64 --separate-stderr ping --json --prometheus "$in"
+}
+
 @test "an address for observers takes nobody else, and is bound, never connected" {
 	start RELAY "$stages" relay --in "$in" --out "connect:$out" --status "$look"
 	wait_until 20 ping --timeout 5s "$look"

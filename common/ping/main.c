@@ -1,18 +1,17 @@
 /* ping: is this stage alive, and how are things with it? For probes of supervisors and for people. */
-#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "common/log.h"
-#include "common/observer.h"
+#include "common/ping/answer.h"
 #include "common/program.h"
-#include "common/text.h"
 
 #define EXIT_BUSY 1
 #define EXIT_ALONE 2
 
 static int64_t timeout_ms = 1000, busy_most = -1, alone_most = -1;
-static bool as_json, insecure;
+static bool as_json, as_metrics, insecure;
 static const char *keys;
 
 static const struct option_row options[] = {
@@ -27,13 +26,15 @@ static const struct option_row options[] = {
 	{ "insecure", 0, OPTION_FLAG, NULL, &insecure, "allow plain tcp beyond this machine", 0,
 	  0 },
 	{ "json", 'j', OPTION_FLAG, NULL, &as_json, "one JSON object instead of the line", 0, 0 },
+	{ "prometheus", 0, OPTION_FLAG, NULL, &as_metrics,
+	  "metrics in the text format of Prometheus instead of the lines", 0, 0 },
 	{ 0 },
 };
 
 static const struct option_manual manual = {
 	.name = "ping",
 	.summary = "ask a stage how it is",
-	.operands = "URL",
+	.operands = "URL…",
 	.description =
 	    "Asks the stage that has bound URL (its --out, its --in bind:, or its --status), and "
 	    "prints "
@@ -48,13 +49,21 @@ static const struct option_manual manual = {
 	    "The answer comes from the thread that looks after the link, so a stage that computes "
 	    "for "
 	    "minutes answers at once, and asking costs it nothing. A stage that hangs in its work "
-	    "answers too: --max-busy tells it from one that does not.",
-	.examples = "# where a stage that only connects can be asked\n"
-		    "infer -m m.onnx --in tcp://head:5601 --out connect:tcp://head:5602 --status "
-		    "ipc:///run/andon/infer\n"
-		    "# for a supervisor: dead or stuck?\n"
-		    "andon ping --max-busy 60s ipc:///run/andon/infer\n"
-		    "andon ping --json tcp://head:5601 | jq .unacked",
+	    "answers too: --max-busy tells it from one that does not.\n\n"
+	    "Of several stages each is asked in turn; the exit status is that of the first with "
+	    "which something is wrong. --prometheus says for each URL whether somebody answered "
+	    "(andon_up), then the same numbers as the others, one metric after the other; times "
+	    "in seconds, counters end in _total.",
+	.examples =
+	    "# where a stage that only connects can be asked\n"
+	    "infer -m m.onnx --in tcp://head:5601 --out connect:tcp://head:5602 --status "
+	    "ipc:///run/andon/infer\n"
+	    "# for a supervisor: dead or stuck?\n"
+	    "andon ping --max-busy 60s ipc:///run/andon/infer\n"
+	    "andon ping --json tcp://head:5601 | jq .unacked\n"
+	    "# for the textfile collector of Prometheus's node exporter, say once a minute\n"
+	    "cd /var/lib/prometheus/node-exporter && andon ping --prometheus "
+	    "ipc:///run/andon/infer >andon.new; mv andon.new andon.prom",
 	.exits = "0\tit answered, and no limit is exceeded\n"
 		 "1\tbusy for longer than --max-busy\n"
 		 "2\talone for longer than --max-alone\n"
@@ -62,159 +71,128 @@ static const struct option_manual manual = {
 		 "76\twhat answers does not let itself be asked: another version, another program",
 };
 
-/* What the numbers are called, in both forms, in this order. */
-struct figure {
-	const char *key, *words;
-	uint64_t value;
-};
-
-static void say_line(const struct message_hello *who, const struct message_state *s,
-		     const struct figure *figure, size_t count)
+/* What it says of itself, and what that means. */
+static void judge(struct answer *a)
 {
-	printf("%s %s: %s", who->stage, who->worker, s->state);
-	for (size_t i = 0; i < count; i++)
-		if (strstr(figure[i].key, "_ms"))
-			printf(", %s %.3f s", figure[i].words, (double)figure[i].value / 1000);
-		else
-			printf(", %" PRIu64 " %s", figure[i].value, figure[i].words);
-	putchar('\n');
+	bool busy = busy_most >= 0 && a->state.busy_ms > (uint64_t)busy_most,
+	     alone = alone_most >= 0 && a->state.alone_ms > (uint64_t)alone_most;
+
+	a->there = true;
+	a->code = busy ? EXIT_BUSY : alone ? EXIT_ALONE : 0;
+	a->why = busy    ? "busy for longer than --max-busy"
+		 : alone ? "alone for longer than --max-alone"
+			 : NULL;
 }
 
-static void put_key(struct text *t, const char *key)
+static void unanswered(struct answer *a)
 {
-	text_puts(t, t->used ? "," : "{");
-	text_json(t, key);
-	text_putc(t, ':');
+	a->code = a->e.code;
+	a->why = a->e.text;
 }
 
-static void put_text(struct text *t, const char *key, const char *value)
-{
-	put_key(t, key);
-	text_json(t, value);
-}
-
-static void say_json(const char *url, const struct message_hello *who,
-		     const struct message_state *s, const struct figure *figure, size_t count,
-		     const char *why)
-{
-	struct text t = { 0 };
-
-	put_text(&t, "url", url);
-	put_key(&t, "healthy");
-	text_puts(&t, why ? "false" : "true");
-	if (why)
-		put_text(&t, "why", why);
-	if (who) {
-		put_text(&t, "stage", who->stage);
-		put_text(&t, "worker", who->worker);
-		put_text(&t, "state", s->state);
-	}
-	for (size_t i = 0; i < count; i++) {
-		put_key(&t, figure[i].key);
-		text_int(&t, figure[i].value > INT64_MAX ? INT64_MAX : (int64_t)figure[i].value);
-	}
-	text_puts(&t, "}\n");
-	if (!t.failed)
-		fwrite(t.data, 1, t.used, stdout);
-	text_free(&t);
-}
-
-/* What it says of itself, and what that means: the exit code. */
-static int report(const char *url, const struct message_hello *who, const struct message_state *s)
-{
-	const struct figure figure[] = {
-		{ "busy_ms", "busy for", s->busy_ms },
-		{ "alone_ms", "alone for", s->alone_ms },
-		{ "queued", "queued", s->queued },
-		{ "unacked", "unacked", s->unacked },
-		{ "in", "in", s->in },
-		{ "out", "out", s->out },
-		{ "up", "up", s->up },
-		{ "down", "down", s->down },
-		{ "resent", "sent again", s->resent },
-		{ "duplicates", "duplicates", s->duplicates },
-		{ "ignored", "ignored", s->ignored },
-		{ "malformed", "malformed", s->malformed },
-	};
-	size_t count = sizeof figure / sizeof figure[0];
-	bool busy = busy_most >= 0 && s->busy_ms > (uint64_t)busy_most,
-	     alone = alone_most >= 0 && s->alone_ms > (uint64_t)alone_most;
-	const char *why = busy    ? "busy for longer than --max-busy"
-			  : alone ? "alone for longer than --max-alone"
-				  : NULL;
-
-	if (as_json)
-		say_json(url, who, s, figure, count, why);
-	else
-		say_line(who, s, figure, count);
-	if (why)
-		log_error("%s", why);
-	return busy ? EXIT_BUSY : alone ? EXIT_ALONE : 0;
-}
-
-static int unanswered(const char *url, const struct err *e)
-{
-	if (as_json)
-		say_json(url, NULL, NULL, NULL, 0, e->text);
-	return program_fail(e);
-}
-
-static int ask(struct observer *o, const char *url)
+static void talk(struct observer *o, struct answer *a)
 {
 	int64_t deadline = clock_mono_ns() + timeout_ms * 1000000;
-	struct message_hello who = { 0 };
 	struct message m;
-	struct err e;
 
 	for (;;) {
-		switch (observer_wait(o, &m, deadline, &e)) {
+		switch (observer_wait(o, &m, deadline, &a->e)) {
 		case OBSERVER_WELCOME:
-			who = m.as.hello;
+			a->who = m.as.hello;
 			observer_say(o, MESSAGE_PING, 0);
 			message_clear(&m);
 			break;
 		case OBSERVER_MESSAGE:
-			if (m.kind == MESSAGE_PONG)
-				return report(url, &who, &m.as.state);
+			if (m.kind == MESSAGE_PONG) {
+				a->state = m.as.state;
+				judge(a);
+				return;
+			}
 			message_clear(&m);
 			break;
 		case OBSERVER_GONE:
 			break;
-		case OBSERVER_REFUSED:
-			return unanswered(url, &e);
 		case OBSERVER_NONE:
-			if (!observer_put_off(o, &e))
-				err_code(&e, EX_UNAVAILABLE, "'%s' has not answered within %g s",
-					 url, (double)timeout_ms / 1000);
-			return unanswered(url, &e);
+			if (!observer_put_off(o, &a->e))
+				err_code(&a->e, EX_UNAVAILABLE, "'%s' has not answered within %g s",
+					 a->at.url, (double)timeout_ms / 1000);
+			unanswered(a);
+			return;
+		case OBSERVER_REFUSED:
+			unanswered(a);
+			return;
 		}
 	}
 }
 
+static void ask(struct answer *a, struct curve *curve)
+{
+	struct observer *o = NULL;
+
+	if (address_is_dead(a->at.url))
+		err_code(&a->e, EX_UNAVAILABLE, "nobody is at '%s'", a->at.url);
+	else
+		o = observer_open(&a->at, "ping", curve, insecure, &a->e);
+	if (!o) {
+		unanswered(a);
+		return;
+	}
+	talk(o, a);
+	observer_close(&o);
+}
+
+static int parse(struct answer *a, const char *text, struct err *e)
+{
+	if (address_parse(&a->at, text, false, e) < 0)
+		return -1;
+	if (a->at.bind)
+		return err_code(e, EX_USAGE, "'%s': the stage binds it, not ping", text);
+	return 0;
+}
+
+/* Asks all, and says what came: the exit code. */
+static int ping(struct answer *answer, size_t count, struct curve *curve)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct answer *a = &answer[i];
+		ask(a, curve);
+		if (!as_metrics)
+			(as_json ? answer_json : answer_line)(a, stdout);
+		if (a->why)
+			log_error("%s", a->why);
+		code = code ? code : a->code;
+	}
+	if (as_metrics)
+		answer_metrics(answer, count, stdout);
+	return code;
+}
+
 int main(int argc, char **argv)
 {
-	int first = program_open(&manual, options, 1, 1, argc, argv);
+	int first = program_open(&manual, options, 1, INT_MAX, argc, argv);
+	size_t count = (size_t)(argc - first);
+	struct answer *answer = calloc(count, sizeof *answer);
 	struct curve *curve = NULL;
-	struct address at;
 	struct err e;
 
-	if (address_parse(&at, argv[first], false, &e) < 0 ||
-	    curve_options(keys, insecure, &curve, &e) < 0)
-		return program_fail(&e);
-	if (at.bind) {
-		err_code(&e, EX_USAGE, "'%s': the stage binds it, not ping", argv[first]);
+	if (!answer) {
+		err_code(&e, EX_OSERR, "no memory");
 		return program_fail(&e);
 	}
-	if (address_is_dead(at.url)) {
-		err_code(&e, EX_UNAVAILABLE, "nobody is at '%s'", at.url);
-		return unanswered(at.url, &e);
+	if (as_json && as_metrics) {
+		err_code(&e, EX_USAGE, "--json or --prometheus, not both");
+		return program_fail(&e);
 	}
-	struct observer *o = observer_open(&at, "ping", curve, insecure, &e);
-	if (!o)
-		return unanswered(at.url, &e);
-	int code = ask(o, at.url);
-	observer_close(&o);
+	for (size_t i = 0; i < count; i++)
+		if (parse(&answer[i], argv[first + (int)i], &e) < 0)
+			return program_fail(&e);
+	if (curve_options(keys, insecure, &curve, &e) < 0)
+		return program_fail(&e);
+	int code = ping(answer, count, curve);
 	curve_close(&curve);
+	free(answer);
 	if (fflush(stdout) != 0 && code == 0)
 		code = EX_IOERR;
 	return code;
