@@ -245,7 +245,7 @@ install: all man
 	done
 	mv $(DESTDIR)$(PREFIX)/lib/systemd/system/keys.conf $(DESTDIR)$(PREFIX)/share/andon
 	install -m 644 pipelines/systemd/andon.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/andon.conf
-	install pipelines/take-keys.sh $(DESTDIR)$(PREFIX)/share/andon
+	install pipelines/take-keys.sh pipelines/serve-metrics.sh $(DESTDIR)$(PREFIX)/share/andon
 
 clean:
 	rm -rf build

@@ -20,7 +20,7 @@ check() { "$PYTHON" "$TOP/tests/kubernetes_check.py" k "$BIN"; }
 }
 
 # Each line changes one thing: file, sed expression, a word of what must be said.
-@test "the check sees a misspelt field, a loose end, an option that does not exist: 27 such" {
+@test "the check sees a misspelt field, a loose end, an option that does not exist: 37 such" {
 	local file change word n=0
 	while IFS='|' read -r file change word; do
 		rm -rf k
@@ -49,7 +49,17 @@ check() { "$PYTHON" "$TOP/tests/kubernetes_check.py" k "$BIN"; }
 		infer.yaml|s/status\/infer"/status\/worker"/|nobody answers
 		infer.yaml|s/kind: Deployment, name: andon-infer/kind: Deployment, name: andon-infers/|no andon-infers
 		infer.yaml|s/XDG_RUNTIME_DIR/XDG_RUNTIME/|sockets cannot be made
-		infer.yaml|s/averageValue: "8"/averageValue: eight/|eight
+		infer.yaml|s/averageValue: "2"/averageValue: eight/|eight
+		infer.yaml|s/name: andon_queue_length/name: andon_queue/|has no andon_queue
+		infer.yaml|s/matchLabels: {stage: infer}/matchLabels: {stage: sink}/|no pod of andon-infer says
+		infer.yaml|s/- ipc:\/\/\/run\/andon\/status\/infer/- ipc:\/\/\/run\/andon\/status\/worker/|nobody is at
+		infer.yaml|s/- "9617"/- "9618"/|port 9618
+		infer.yaml|s/prometheus.io\/port: "9617"/prometheus.io\/port: "9618"/|annotations
+		infer.yaml|s/httpGet: {path: \/metrics.txt/httpGet: {path: \/metrics/|nobody answers
+		infer.yaml|s/serve-metrics.sh/serve-metric.sh/|not in the image
+		infer.yaml|s/value: 1, periodSeconds/value: 0, periodSeconds/|policies
+		metrics/podmonitor.yaml|s/port: metrics/port: metric/|no such port
+		metrics/adapter.yaml|s/andon_queue_length/andon_queue/|adapter.yaml has no
 		infer.yaml|s/defaultMode: 0440/defaultMode: 0644/|defaultMode
 		preprocess.yaml|/matchLabels/s/component: preprocess/component: prep/|its selector is not its labels
 		preprocess.yaml|s/port: 5601, targetPort: tensors/port: 5601, targetPort: tensor/|no port tensor
@@ -60,7 +70,87 @@ check() { "$PYTHON" "$TOP/tests/kubernetes_check.py" k "$BIN"; }
 		kustomization.yaml|s/  - sink.yaml//|resources
 		kustomization.yaml|s/andon-sink.key=/andon-sinks.key=/|no andon-sink.key
 	END
-	[ "$n" -eq 27 ]
+	[ "$n" -eq 37 ]
+}
+
+# What serves the numbers in a pod, as the manifest starts it, on a port of this test.
+serve() { # URL
+	command -v busybox >/dev/null || skip "no busybox here (busybox-static)"
+	port=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	start SERVE env PING="$BIN/ping" TMPDIR="$BATS_TEST_TMPDIR" EVERY=0.2 "$TOP/pipelines/serve-metrics.sh" "127.0.0.1:$port" "$1" 3>&-
+	wait_until 20 fetch /metrics.txt
+}
+fetch() { # PATH: what is there; its status is in $code
+	code=$("$PYTHON" - "$port" "$1" "${2:-GET}" <<-'END'
+		import socket, sys
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
+		s.sendall(("%s %s HTTP/1.0\r\n\r\n" % (sys.argv[3], sys.argv[2])).encode())
+		answer = b"".join(iter(lambda: s.recv(65536), b""))
+		head, _, body = answer.partition(b"\r\n\r\n")
+		open("head", "wb").write(head)
+		open("body", "wb").write(body)
+		print(head.split()[1].decode())
+	END
+	)
+	[ "$code" = 200 ]
+}
+
+@test "the numbers that a pod serves are those of ping, in a form that Prometheus reads" {
+	need_python prometheus_client
+	start SOURCE "$BUILD/test/common_stages" source -n 6 --out "ipc://$PWD/in"
+	start RELAY "$BUILD/test/common_stages" relay --work 100s --window 4 --in "ipc://$PWD/in" --out "connect:ipc://$PWD/out" --status "ipc://$PWD/status"
+	serve "ipc://$PWD/status"
+	full() { fetch /metrics.txt && grep -q '^andon_queue_length{.*} 3$' body; }
+	wait_until 60 full
+	grep -qi 'content-type: text/plain' head
+	ping --json --timeout 20s "ipc://$PWD/status" >asked.json
+	"$PYTHON" - <<-'END'
+		import json
+		from prometheus_client.parser import text_string_to_metric_families
+		asked = json.load(open("asked.json"))
+		families = {f.name: f for f in text_string_to_metric_families(open("body").read())}
+		samples = {s.name: s for f in families.values() for s in f.samples}
+		assert all(len(f.samples) == 1 and f.documentation for f in families.values())
+		queue = samples["andon_queue_length"]
+		assert queue.value == asked["queued"] == 3 and families["andon_queue_length"].type == "gauge"
+		assert queue.labels == {"stage": asked["stage"], "worker": asked["worker"]}
+		assert samples["andon_frames_in_total"].value == asked["in"] == 4 and families["andon_frames_in"].type == "counter"
+		assert 0 < samples["andon_busy_seconds"].value <= asked["busy_ms"] / 1000
+		assert samples["andon_up"].value == 1 and list(samples["andon_up"].labels) == ["url"]
+	END
+	if command -v promtool >/dev/null; then promtool check metrics <body; fi
+	kill -9 "$RELAY"
+	down() { fetch /metrics.txt && grep -q '^andon_up{.*} 0$' body && ! grep -q '^andon_queue_length{' body; }
+	wait_until 60 down
+}
+
+@test "who asks for other files, or asks anything, learns nothing and starts nothing" {
+	echo top-secret >secret
+	serve "ipc://$PWD/status"
+	cp body plain
+	local path
+	for path in / /new /why /web /../new /../../secret /..%2f..%2fsecret /%2e%2e/%2e%2e/secret //etc/passwd /etc/passwd /../../../../../../../../etc/passwd \
+		/metrics.txt/../../new /cgi-bin/ /cgi-bin/sh '/cgi-bin/../../new' /httpd.conf /proc/self/environ; do
+		run ! fetch "$path"
+		fetch "$path" || true
+		case $code in 400 | 403 | 404) ;; *) echo "$path: $code"; false ;; esac
+		run ! grep -E 'secret|root:|andon_|PATH=' head body
+	done
+	for path in '/metrics.txt?url=tcp://127.0.0.1:1' '/metrics.txt?$(touch%20hit)' '/metrics.txt?;touch%20hit' '/metrics.txt?`touch%20hit`'; do
+		fetch "$path"
+		cmp body plain
+	done
+	fetch /metrics.txt POST || true
+	[ "$code" = 501 ]
+	[ ! -e hit ]
+	kill "$SERVE"
+	wait "$SERVE"
+	[ -z "$(find . -name 'andon-metrics*')" ]
+	run ! fetch /metrics.txt
+}
+
+@test "the rule of the autoscaler finds enough workers, and gives them back" {
+	"$PYTHON" "$TOP/tests/kubernetes_scale.py" "$TOP/pipelines/kubernetes/infer.yaml" "$BUILD"
 }
 
 @test "kubectl makes one stream of them, with the keys of andon keygen in a Secret" {

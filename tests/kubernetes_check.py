@@ -31,8 +31,11 @@ def fields(required="", **known):
 
 LABELS = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "pattern": r"^[A-Za-z0-9]([-\w.]*[A-Za-z0-9])?$"}}
 METADATA = fields("name", name=NAME, labels=LABELS)
+ANNOTATIONS = {"type": "object", "additionalProperties": TEXT}
 SELECTOR = fields("matchLabels", matchLabels=LABELS)
-PROBE = fields("exec", exec=fields("command", command=list_of(TEXT)), periodSeconds=INT, timeoutSeconds=INT, failureThreshold=INT)
+TIMES = {"periodSeconds": INT, "timeoutSeconds": INT, "failureThreshold": INT}
+PROBE = {"oneOf": [fields("exec", exec=fields("command", command=list_of(TEXT)), **TIMES),
+                   fields("httpGet", httpGet=fields("path port", path={"type": "string", "pattern": "^/"}, port=NAME), **TIMES)]}
 CONTAINER = fields(
     "name image command args resources securityContext volumeMounts",
     name=NAME, image=TEXT, command=list_of(TEXT), args=list_of(TEXT),
@@ -43,7 +46,7 @@ CONTAINER = fields(
     securityContext=fields(
         "allowPrivilegeEscalation readOnlyRootFilesystem capabilities",
         allowPrivilegeEscalation=one_of(False), readOnlyRootFilesystem=one_of(True), capabilities=fields("drop", drop=one_of(["ALL"]))),
-    volumeMounts=list_of(fields("name mountPath", name=NAME, mountPath={"type": "string", "pattern": "^/"}, readOnly=BOOL)))
+    volumeMounts=list_of(fields("name mountPath", name=NAME, mountPath={"type": "string", "pattern": "^/"}, readOnly=BOOL, subPath=NAME)))
 VOLUME = {"oneOf": [
     fields("name emptyDir", name=NAME, emptyDir=fields(medium=one_of("", "Memory"), sizeLimit=QUANTITY)),
     fields("name secret", name=NAME, secret=fields(
@@ -57,7 +60,7 @@ POD = fields(
         "runAsNonRoot runAsUser runAsGroup fsGroup seccompProfile", runAsNonRoot=one_of(True), runAsUser={**INT, "minimum": 1},
         runAsGroup={**INT, "minimum": 1}, fsGroup={**INT, "minimum": 1}, seccompProfile=fields("type", type=one_of("RuntimeDefault"))),
     initContainers=list_of(CONTAINER), containers=list_of(CONTAINER), volumes=list_of(VOLUME))
-TEMPLATE = fields("metadata spec", metadata=fields("labels", labels=LABELS), spec=POD)
+TEMPLATE = fields("metadata spec", metadata=fields("labels", labels=LABELS, annotations=ANNOTATIONS), spec=POD)
 CLAIM = fields("accessModes resources", accessModes=list_of(one_of("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany")),
                resources=fields("requests", requests=fields("storage", storage=QUANTITY)), storageClassName=NAME)
 
@@ -84,8 +87,17 @@ KINDS = {
         metrics=list_of(fields("type external", type=one_of("External"), external=fields(
             "metric target", metric=fields("name", name=TEXT, selector=SELECTOR),
             target=fields("type averageValue", type=one_of("AverageValue"), averageValue=QUANTITY)))),
-        behavior=fields(scaleDown=fields(stabilizationWindowSeconds=INT)))),
+        behavior=fields(scaleDown=fields(stabilizationWindowSeconds=INT, policies=list_of(fields(
+            "type value periodSeconds", type=one_of("Pods", "Percent"), value={**INT, "minimum": 1}, periodSeconds={**INT, "minimum": 1})))))),
+    # Not of Kubernetes itself: of the Prometheus operator.
+    "PodMonitor": kind("monitoring.coreos.com/v1", "PodMonitor", fields(
+        "selector podMetricsEndpoints", selector=SELECTOR,
+        podMetricsEndpoints=list_of(fields("port path", port=NAME, path=TEXT, interval=TEXT)))),
 }
+# The configuration of prometheus-adapter.
+ADAPTER = fields("externalRules", externalRules=list_of(fields(
+    "seriesQuery resources metricsQuery", seriesQuery=TEXT, metricsQuery=TEXT,
+    resources=fields("overrides", overrides=fields("namespace", namespace=fields("resource", resource=one_of("namespace")))))))
 KUSTOMIZATION = fields(
     "apiVersion kind resources images secretGenerator", apiVersion=one_of("kustomize.config.k8s.io/v1beta1"), kind=one_of("Kustomization"),
     resources=list_of(TEXT), images=list_of(fields("name newName newTag", name=TEXT, newName=TEXT, newTag=TEXT)),
@@ -114,6 +126,9 @@ objects = []
 for name in kustomization["resources"]:
     if (folder / name).exists():
         objects += [(name, o) for o in yaml.safe_load_all((folder / name).read_text()) if o]
+objects += [("metrics/podmonitor.yaml", yaml.safe_load((folder / "metrics/podmonitor.yaml").read_text()))]
+adapter = yaml.safe_load((folder / "metrics/adapter.yaml").read_text())
+conform(adapter, ADAPTER, "metrics/adapter.yaml")
 for file, o in objects:
     where = f"{file}: {o.get('kind')} {o.get('metadata', {}).get('name')}"
     if o.get("kind") in KINDS:
@@ -146,9 +161,14 @@ def known(program, option):
     return re.search(rf"(^|\s){re.escape(option)}(\s|$)", help_of[program], re.M)
 
 
+def in_image(path):
+    here = pathlib.Path(__file__).parent.parent / "pipelines" / path.name
+    return path.parent.name == "andon" and (programs if path.parent.parent.name == "lib" else here.parent).joinpath(path.name).exists()
+
+
 def command(where, words):
-    check(words[0].startswith("/usr/lib/andon/") or words[0] == "/bin/sh", f"{where}: {words[0]} is not in the image")
-    for word in words[1:] if words[0] != "/bin/sh" else []:
+    check(in_image(pathlib.Path(words[0])) or words[0] == "/bin/sh", f"{where}: {words[0]} is not in the image")
+    for word in words[1:] if words[0].startswith("/usr/lib") else []:
         option = word.split("=")[0]
         check(not option.startswith("--") or known(words[0], option), f"{where}: {words[0]} does not know {option}")
 
@@ -177,9 +197,18 @@ for name, w in workloads.items():
             mounted.add(m["name"])
         paths = [m["mountPath"] for m in c["volumeMounts"]]
         command(where, c["command"] + c["args"])
+        stage, ports = c["command"][0].startswith("/usr/lib"), {p["name"]: p["containerPort"] for p in c.get("ports", [])}
+        if c["command"][0].endswith("/serve-metrics.sh"):
+            check(c["args"][0] in map(str, ports.values()), f"{where}: port {c['args'][0]} is not among its ports")
+            check(any(f"--status={c['args'][1]}" in other["args"] for other in pod["containers"]), f"{where}: nobody is at {c['args'][1]}")
+            seen = w["template"]["metadata"].get("annotations", {})
+            check(seen.get("prometheus.io/port") == c["args"][0] and seen.get("prometheus.io/path") == "/metrics.txt",
+                  f"{where}: is not where the annotations say")
         for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-            check(c not in pod["containers"] or probe in c, f"{where}: no {probe}")
-            if probe in c:
+            check(c not in pod["containers"] or probe in c or not stage and probe != "livenessProbe", f"{where}: no {probe}")
+            if "httpGet" in c.get(probe, {}):
+                check(c[probe]["httpGet"]["port"] in ports and c[probe]["httpGet"]["path"] == "/metrics.txt", f"{where}: nobody answers the {probe}")
+            elif probe in c:
                 command(where, c[probe]["exec"]["command"])
                 check(f"--status={c[probe]['exec']['command'][-1]}" in c["args"], f"{where}: nobody answers the {probe}")
         for word in c["args"]:
@@ -190,10 +219,10 @@ for name, w in workloads.items():
                 check(f"peers/{at[1]}.key" in keys, f"{where}: no key to know {at[1]} by")
             bound = re.search(r"bind:tcp://0\.0\.0\.0:(\d+)", word)
             check(not bound or int(bound[1]) in [p["containerPort"] for p in c.get("ports", [])], f"{where}: {word} is not among its ports")
-            path = re.search(r"^(?:--[-a-z]+=)?(?:ipc:/)?(/[^/ ][^ ]*)$", word)
+            path = re.search(r"^(?:--[-a-z]+=)?(?:ipc://)?(/[^/ ][^ ]*)$", word)
             check(not path or any(path[1].startswith(p + "/") for p in paths), f"{where}: {word} is on no volume")
         runtime = {e["name"]: e["value"] for e in c.get("env", [])}.get("XDG_RUNTIME_DIR")
-        check(c not in pod["containers"] or runtime in paths, f"{where}: no XDG_RUNTIME_DIR on a volume, and sockets cannot be made")
+        check(c not in pod["containers"] or not stage or runtime in paths, f"{where}: no XDG_RUNTIME_DIR on a volume, and sockets cannot be made")
         check("secret.key" in keys or "--keys=/run/andon/keys" not in c["args"], f"{where}: no secret.key")
         drain = re.search(r"--drain-timeout.*?\[(\d+)s\]", help_of.get(c["command"][0], ""), re.S)
         check(not drain or pod["terminationGracePeriodSeconds"] > int(drain[1]), f"{where}: is killed while it drains")
@@ -205,10 +234,23 @@ for name, s in services.items():
         check(there.get(port["targetPort"]) == port["port"], f"Service {name}: no port {port['targetPort']} {port['port']} there")
 for name, b in named("PodDisruptionBudget").items():
     check(len(selected(b["selector"]["matchLabels"])) == 1, f"PodDisruptionBudget {name}: selects nothing")
+exposition = subprocess.run([programs / "ping", "--prometheus", "ipc:///nowhere"], capture_output=True, text=True).stdout
 for name, a in named("HorizontalPodAutoscaler").items():
     target = a["scaleTargetRef"]["name"]
     check(target in named(a["scaleTargetRef"]["kind"]), f"HorizontalPodAutoscaler {name}: no {target}")
     check("replicas" not in workloads.get(target, {}), f"HorizontalPodAutoscaler {name}: {target} says its replicas itself")
     check(a.get("minReplicas", 1) <= a["maxReplicas"], f"HorizontalPodAutoscaler {name}: the least is above the most")
+    for m in a["metrics"]:
+        metric = m["external"]["metric"]
+        check(f"# HELP {metric['name']} " in exposition, f"HorizontalPodAutoscaler {name}: andon ping --prometheus has no {metric['name']}")
+        check(any(r["seriesQuery"].startswith(metric["name"] + "{") for r in adapter["externalRules"]),
+              f"HorizontalPodAutoscaler {name}: metrics/adapter.yaml has no {metric['name']}")
+        served = [c["name"] for c in workloads[target]["template"]["spec"]["containers"]] if target in workloads else []
+        check("metrics" in served and metric["selector"]["matchLabels"]["stage"] in served,
+              f"HorizontalPodAutoscaler {name}: no pod of {target} says {metric}")
+for name, m in named("PodMonitor").items():
+    for there in selected(m["selector"]["matchLabels"]) or [None]:
+        ports = [p["name"] for c in workloads[there]["template"]["spec"]["containers"] for p in c.get("ports", [])] if there else []
+        check(all(e["port"] in ports and e["path"] == "/metrics.txt" for e in m["podMetricsEndpoints"]), f"PodMonitor {name}: no such port at {there}")
 print("\n".join(wrong) or f"{len(objects)} objects, {len(workloads)} workloads")
 sys.exit(bool(wrong))

@@ -1,6 +1,6 @@
 """The manifests as pods that `podman kube play` takes: kubernetes_pods.py FOLDER VOLUMES
 
-podman 4.3 knows neither StatefulSets and Services nor fsGroup and the paths of a Secret's items. So here volumes are folders below
+podman 4.3 knows neither StatefulSets and Services nor fsGroup, subPath and the paths of a Secret's items. So here volumes are folders below
 VOLUMES, made as the kubelet would make them (of the group that fsGroup names; a Secret's files as links), services are names of this
 machine, and everything else (containers, arguments, security contexts, probes) is what stands in the manifests.
 """
@@ -58,6 +58,11 @@ for o in objects:
     hosts.write_text("127.0.0.1 localhost " + " ".join(services) + "\n")
     spec["volumes"].append({"name": "hosts", "hostPath": {"path": str(hosts), "type": "File"}})
     for c in spec["containers"] + spec["initContainers"]:
+        for m in c["volumeMounts"]:
+            if "subPath" in m:
+                under = f"{m['name']}-{m['subPath']}"
+                spec["volumes"].append({"name": under, "hostPath": directory(volumes / name / m["name"] / m.pop("subPath"), group)})
+                m["name"] = under
         c["volumeMounts"].append({"name": "hosts", "mountPath": "/etc/hosts", "readOnly": True})
         c.update(image="localhost/andon:0.1", imagePullPolicy="Never")
         c.pop("ports", None) # it would publish them
