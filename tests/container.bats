@@ -94,6 +94,11 @@ need_container() {
 	for probe in infer capture preprocess sink; do
 		pod exec "andon-$probe-$probe" /usr/lib/andon/ping --max-busy 60s "ipc:///run/andon/status/$probe" | grep -q "$probe"
 	done
+	served() {
+		nsenter --net="/run/netns/$net" "$PYTHON" -c 'import urllib.request as r; print(r.urlopen("http://127.0.0.1:9617/metrics.txt").read().decode())' >metrics
+		grep '^andon_queue_length{stage="infer",worker=.*} 0$' metrics
+	}
+	wait_until 60 served || { cat metrics; pod logs andon-infer-metrics; false; }
 	pod kill -s KILL andon-infer-infer >/dev/null
 	cp "$parts"/ring-01* "$BATS_TEST_TMPDIR/"
 	chown 10001:10001 ring-01*
