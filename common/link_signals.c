@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/workers.h"
 
 /* Written by the handler in whatever thread it runs, read by ours: lock-free atomics. */
 static atomic_int signal_count, signal_last, signal_bell = -1, hangup_count;
@@ -147,7 +148,7 @@ void link_on_signals(struct link *l, int64_t now)
 	/* Nobody to drain with: nothing to wait for. */
 	if (count > 1 || link_core_alone(l->core, now))
 		quit_now(l);
-	l->leaving = l->setup.leaves && signal_last == SIGTERM;
+	l->leaving = (l->setup.leaves || workers_orphaned()) && signal_last == SIGTERM;
 	if (signal_last == SIGTERM && l->setup.drain_ns)
 		l->drain_at = now + l->setup.drain_ns;
 	pthread_mutex_lock(&l->box->lock);

@@ -11,6 +11,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/workers.h"
 
 #define SECOND 1000000000
 
@@ -417,7 +418,10 @@ static void finish(struct stage *s, int code)
 		}
 	}
 	bool broke = s->box.broken && !s->box.finished;
+	bool ended = s->box.finished && !s->box.stopping;
 	pthread_mutex_unlock(&s->box.lock);
+	if (ended)
+		workers_ended();
 	if (broke)
 		broken(s, &s->box.why);
 }

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -21,6 +23,11 @@
 
 #define RESTARTS_MOST 8 /* in a row, each sooner than STEADY_NS after its start */
 #define STEADY_NS 5000000000
+#define END_NS 5000000000 /* from the end of one to that of all */
+
+/* In a worker: its parent, and where it says that it has seen the end of the stream. */
+static pid_t parent;
+static volatile bool *seat;
 
 struct worker {
 	pid_t pid; /* 0: not there */
@@ -38,7 +45,10 @@ struct team {
 	int signals; /* where SIGCHLD, SIGINT and SIGTERM arrive */
 	sigset_t mask, old_mask;
 	int hasty;       /* restarts in a row */
-	bool over;       /* somebody reached the end of the stream */
+	bool *seats;     /* shared with the workers */
+	bool well;       /* somebody ended well */
+	bool over;       /* somebody reached the end of the stream … */
+	int64_t over_at; /* … and then; 0: all have been told */
 	int stopping;    /* the signal that asked us to, 0: none */
 	int code;        /* the first failure */
 	int last_signal; /* that ended a worker we did not replace */
@@ -68,8 +78,20 @@ static void hang_up(struct worker *w)
 	w->pipe = -1;
 }
 
-static void become_worker(struct team *t, int *ends, int *in_fd)
+/* A worker whose parent is killed would go on, unseen, beside those of the next one: the kernel asks it
+ * to stop then, as a supervisor would. */
+static void live_with_parent(void)
 {
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (workers_orphaned())
+		_exit(EX_TEMPFAIL);
+}
+
+static void become_worker(struct team *t, int number, int *ends, int *in_fd)
+{
+	seat = &t->seats[number];
+	*seat = false;
+	live_with_parent();
 	for (int i = 0; i < t->count; i++)
 		hang_up(&t->worker[i]);
 	close(t->signals);
@@ -96,7 +118,7 @@ static int start(struct team *t, int number, int *in_fd)
 		return -1;
 	pid_t pid = fork();
 	if (pid == 0) {
-		become_worker(t, ends, in_fd);
+		become_worker(t, number, ends, in_fd);
 		return 1;
 	}
 	if (ends[0] >= 0)
@@ -149,7 +171,12 @@ static bool to_be_replaced(struct team *t, const struct worker *w, int status)
 {
 	if (WIFEXITED(status)) {
 		int code = WEXITSTATUS(status);
-		t->over = t->over || code == 0;
+		t->well = t->well || code == 0;
+		/* Not one that was asked to leave alone. */
+		if (code == 0 && !t->over && t->seats[w - t->worker]) {
+			t->over = true;
+			t->over_at = clock_mono_ns();
+		}
 		if (code != 0 && t->code == 0)
 			t->code = code;
 		return false;
@@ -198,11 +225,11 @@ static int reap(struct team *t, int *in_fd, int *number)
  * counts only if nobody reached the end. */
 static int verdict(const struct team *t)
 {
-	if (t->stopping && !t->over && t->last_signal)
+	if (t->stopping && !t->well && t->last_signal)
 		return 128 + t->last_signal;
-	if (t->code && !(t->over && t->code == EX_TEMPFAIL))
+	if (t->code && !(t->well && t->code == EX_TEMPFAIL))
 		return t->code;
-	return t->over ? 0 : t->last_signal ? EX_SOFTWARE : t->code;
+	return t->well ? 0 : t->last_signal ? EX_SOFTWARE : t->code;
 }
 
 static void on_signal(struct team *t)
@@ -221,13 +248,28 @@ static void on_signal(struct team *t)
 		pass_on(t, (int)info.ssi_signo);
 }
 
+/* One that came too late for the end, or slept through it, cannot know that it has been: whoever is not
+ * through some seconds after another is asked to stop. */
+static int end_all(struct team *t)
+{
+	int64_t left = t->over_at ? t->over_at + END_NS - clock_mono_ns() : INT64_MAX;
+
+	if (left == INT64_MAX)
+		return -1;
+	if (left > 0)
+		return (int)(left / 1000000) + 1;
+	t->over_at = 0;
+	pass_on(t, SIGTERM);
+	return -1;
+}
+
 /* 1 in a new child; the parent ends here. */
 static int look_after(struct team *t, int *in_fd, int *number)
 {
 	while (t->living > 0) {
 		struct pollfd at[2] = { { .fd = t->signals, .events = POLLIN },
 					{ .fd = t->in_over ? -1 : t->in_fd, .events = POLLIN } };
-		if (poll(at, 2, -1) < 0 && errno != EINTR)
+		if (poll(at, 2, end_all(t)) < 0 && errno != EINTR)
 			break;
 		if (at[0].revents)
 			on_signal(t);
@@ -239,16 +281,30 @@ static int look_after(struct team *t, int *in_fd, int *number)
 	exit(verdict(t));
 }
 
+void workers_ended(void)
+{
+	if (seat)
+		*seat = true;
+}
+
+bool workers_orphaned(void)
+{
+	return seat && getppid() != parent;
+}
+
 int workers_fork(int n, int *in_fd)
 {
 	struct team t = { .count = n, .in_fd = *in_fd };
 	int number;
 
 	t.worker = calloc((size_t)n, sizeof *t.worker);
-	if (!t.worker) {
+	t.seats = mmap(NULL, (size_t)n * sizeof *t.seats, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!t.worker || t.seats == MAP_FAILED) {
 		log_error("no memory for %d workers", n);
 		exit(EX_TEMPFAIL);
 	}
+	parent = getpid();
 	for (int i = 0; i < n; i++)
 		t.worker[i].pipe = -1;
 	signal(SIGPIPE, SIG_IGN);
