@@ -12,12 +12,15 @@
 #include "common/wire_scan.h"
 #include "common/wire_table.h"
 
+#define ZONE_BYTES 960 /* at first: enough for most, and of a size that malloc has at hand */
+
 /* A table and the structure that it describes; the header of a FRAME has two. */
 struct section {
 	const struct wire_row *rows;
 	void *base;
 	uint64_t seen; /* bit per row */
-	int next;      /* where the next key is looked for first: encoders keep the table's order */
+	uint64_t left; /* where the next key is looked for first: encoders keep the table's order */
+	struct wire_set set;
 };
 
 static int get_shape(const msgpack_object *o, const struct wire_row *r, int64_t *sides,
@@ -114,7 +117,7 @@ static int get_totals(const msgpack_object *o, struct message_total *total, stru
 	int n = wire_get_array(o, 0, WIRE_TOTALS_MAX, e);
 
 	for (int i = 0; i < n; i++) {
-		struct section s = { wire_total_rows, &total[i], 0, 0 };
+		struct section s = { wire_total_rows, &total[i], 0, 0, { 0, 0 } };
 		memset(&total[i], 0, sizeof total[i]);
 		if (get_map(&o->via.array.ptr[i], &s, 1, MESSAGE_UNKNOWN, e) < 0)
 			return -1;
@@ -181,7 +184,7 @@ static int get_status(const msgpack_object *o, struct message *m, struct err *e)
 static int get_value(const msgpack_object *o, const struct wire_row *r, void *base, struct err *e)
 {
 	void *at = (char *)base + r->offset;
-	struct section wants = { wire_wants_rows, at, 0, 0 };
+	struct section wants = { wire_wants_rows, at, 0, 0, { 0, 0 } };
 	struct message *m = base;
 
 	switch (r->type) {
@@ -213,30 +216,30 @@ static int get_value(const msgpack_object *o, const struct wire_row *r, void *ba
 	}
 }
 
-/* The row of a key, or NULL. Looks from where the last search ended. */
-static const struct wire_row *find(struct section *s, const msgpack_object *key,
-				   enum message_kind kind)
+static const struct wire_row *find_in(struct section *s, const msgpack_object *key, uint64_t rows)
 {
-	int i = s->next;
-
-	do {
-		const struct wire_row *r = &s->rows[i];
-		i = r->key ? i + 1 : 0;
-		if (r->key && wire_row_applies(r, kind) && wire_is_text(key, r->key)) {
-			s->next = i;
-			return r;
+	for (int i; (i = wire_set_next(&rows)) >= 0;)
+		if (wire_is_text(key, s->rows[i].key)) {
+			s->left = s->set.rows & (~(uint64_t)1 << i);
+			return &s->rows[i];
 		}
-	} while (i != s->next);
 	return NULL;
 }
 
-static int get_pair(const msgpack_object_kv *pair, struct section *s, int count,
-		    enum message_kind kind, struct err *e)
+/* The row of a key, or NULL. Looks from where the last search ended. */
+static const struct wire_row *find(struct section *s, const msgpack_object *key)
+{
+	const struct wire_row *r = find_in(s, key, s->left);
+
+	return r ? r : find_in(s, key, s->set.rows & ~s->left);
+}
+
+static int get_pair(const msgpack_object_kv *pair, struct section *s, int count, struct err *e)
 {
 	if (pair->key.type != MSGPACK_OBJECT_STR)
 		return err_set(e, "a key that is not text");
 	for (int i = 0; i < count; i++) {
-		const struct wire_row *r = find(&s[i], &pair->key, kind);
+		const struct wire_row *r = find(&s[i], &pair->key);
 		if (!r)
 			continue;
 		uint64_t bit = (uint64_t)1 << (r - s[i].rows);
@@ -255,14 +258,19 @@ static int get_map(const msgpack_object *o, struct section *sections, int count,
 {
 	if (o->type != MSGPACK_OBJECT_MAP)
 		return err_set(e, "not a map");
+	for (int i = 0; i < count; i++) {
+		sections[i].set = wire_set_of(sections[i].rows, kind);
+		sections[i].left = sections[i].set.rows;
+	}
 	for (uint32_t i = 0; i < o->via.map.size; i++)
-		if (get_pair(&o->via.map.ptr[i], sections, count, kind, e) < 0)
+		if (get_pair(&o->via.map.ptr[i], sections, count, e) < 0)
 			return -1;
-	for (int i = 0; i < count; i++)
-		for (const struct wire_row *r = sections[i].rows; r->key; r++)
-			if (r->required && wire_row_applies(r, kind) &&
-			    !(sections[i].seen >> (r - sections[i].rows) & 1))
-				return err_set(e, "'%s' is missing", r->key);
+	for (int i = 0; i < count; i++) {
+		uint64_t missing = sections[i].set.required & ~sections[i].seen;
+		if (missing)
+			return err_set(e, "'%s' is missing",
+				       sections[i].rows[wire_set_next(&missing)].key);
+	}
 	return 0;
 }
 
@@ -335,7 +343,7 @@ static int get_stranger(const msgpack_object *header, struct message *m, struct 
 
 static int get_header(const msgpack_object *header, struct message *m, struct err *e)
 {
-	struct section sections[2] = { { wire_message_rows, m, 0, 0 } };
+	struct section sections[2] = { { wire_message_rows, m, 0, 0, { 0, 0 } } };
 	bool other_version;
 
 	if (get_kind(header, &m->kind, e) < 0)
@@ -350,7 +358,7 @@ static int get_header(const msgpack_object *header, struct message *m, struct er
 		m->frame = frame_new();
 		if (!m->frame)
 			return err_code(e, EX_TEMPFAIL, "no memory for a frame");
-		sections[1] = (struct section){ wire_frame_rows, m->frame, 0, 0 };
+		sections[1] = (struct section){ wire_frame_rows, m->frame, 0, 0, { 0, 0 } };
 	}
 	if (get_map(header, sections, m->frame ? 2 : 1, m->kind, e) < 0)
 		return -1;
@@ -359,7 +367,8 @@ static int get_header(const msgpack_object *header, struct message *m, struct er
 
 int wire_decode(const void *bytes, size_t size, struct message *m, struct err *e)
 {
-	msgpack_unpacked unpacked;
+	msgpack_zone zone;
+	msgpack_object header;
 	size_t offset = 0;
 	int result = -1;
 
@@ -369,13 +378,14 @@ int wire_decode(const void *bytes, size_t size, struct message *m, struct err *e
 			       WIRE_HEADER_MAX);
 	if (wire_scan(bytes, size, WIRE_DEPTH_MAX, e) < 0)
 		return -1;
-	msgpack_unpacked_init(&unpacked);
+	if (!msgpack_zone_init(&zone, ZONE_BYTES))
+		return err_code(e, EX_TEMPFAIL, "no memory for a header");
 	/* It is well-formed: what fails now is memory, also where msgpack-c calls that a parse error. */
-	if (msgpack_unpack_next(&unpacked, bytes, size, &offset) != MSGPACK_UNPACK_SUCCESS)
+	if (msgpack_unpack(bytes, size, &offset, &zone, &header) != MSGPACK_UNPACK_SUCCESS)
 		err_code(e, EX_TEMPFAIL, "no memory for a header");
 	else
-		result = get_header(&unpacked.data, m, e);
-	msgpack_unpacked_destroy(&unpacked);
+		result = get_header(&header, m, e);
+	msgpack_zone_destroy(&zone);
 	if (result < 0) {
 		if (m->kind != MESSAGE_UNKNOWN)
 			err_at(e, "%s", message_kind_name(m->kind));

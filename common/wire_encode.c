@@ -246,24 +246,35 @@ static int put_value(msgpack_packer *pk, const struct wire_row *r, const void *b
 	}
 }
 
+/* The rows that are said. */
+static uint64_t saying(const struct section *s, enum message_kind kind)
+{
+	uint64_t rows = wire_set_of(s->rows, kind).rows, says = 0;
+
+	for (int i; (i = wire_set_next(&rows)) >= 0;)
+		says |= (uint64_t)said(&s->rows[i], s->base) << i;
+	return says;
+}
+
 /* The rows of all sections as one map, its first value the kind's name if there is one. */
 static int put_map(msgpack_packer *pk, const char *kind_name, const struct section *sections,
 		   int count, enum message_kind kind, struct err *e)
 {
 	size_t keys = kind_name ? 1 : 0;
+	uint64_t says[2] = { 0 };
 
-	for (int i = 0; i < count; i++)
-		for (const struct wire_row *r = sections[i].rows; r->key; r++)
-			keys += wire_row_applies(r, kind) && said(r, sections[i].base);
+	for (int i = 0; i < count; i++) {
+		says[i] = saying(&sections[i], kind);
+		keys += (size_t)__builtin_popcountll(says[i]);
+	}
 	msgpack_pack_map(pk, keys);
 	if (kind_name) {
 		msgpack_pack_str_with_body(pk, "kind", 4);
 		msgpack_pack_str_with_body(pk, kind_name, strlen(kind_name));
 	}
 	for (int i = 0; i < count; i++)
-		for (const struct wire_row *r = sections[i].rows; r->key; r++) {
-			if (!wire_row_applies(r, kind) || !said(r, sections[i].base))
-				continue;
+		for (int j; (j = wire_set_next(&says[i])) >= 0;) {
+			const struct wire_row *r = &sections[i].rows[j];
 			msgpack_pack_str_with_body(pk, r->key, strlen(r->key));
 			if (put_value(pk, r, sections[i].base, e) < 0)
 				return err_at(e, "'%s'", r->key);

@@ -7,7 +7,8 @@
 
 bool wire_is_text(const msgpack_object *o, const char *text)
 {
-	return o->type == MSGPACK_OBJECT_STR && o->via.str.size == strlen(text) &&
+	return o->type == MSGPACK_OBJECT_STR && o->via.str.size > 0 &&
+	       o->via.str.ptr[0] == text[0] && o->via.str.size == strlen(text) &&
 	       memcmp(o->via.str.ptr, text, o->via.str.size) == 0;
 }
 

@@ -1,6 +1,7 @@
 /* The headers as data. A new key is one row here and one line in PROTOCOL.md. */
 #include "common/wire_table.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #define BIT(kind) (1u << MESSAGE_##kind)
@@ -132,9 +133,42 @@ const int wire_list_most[] = {
 	[WIRE_META] = FRAME_META_MAX,
 };
 
-bool wire_row_applies(const struct wire_row *r, enum message_kind kind)
+/* Found out once: a header is read and written by its own few rows. */
+_Static_assert(sizeof wire_message_rows / sizeof wire_message_rows[0] <= 64, "a bit for each row");
+static const struct wire_row *const tables[] = { wire_message_rows, wire_frame_rows,
+						 wire_wants_rows, wire_total_rows };
+#define TABLES (sizeof tables / sizeof tables[0])
+static struct wire_set sets[TABLES][MESSAGE_BYE + 1];
+static pthread_once_t sets_known = PTHREAD_ONCE_INIT;
+
+static void find_sets(void)
 {
-	return r->kinds >> kind & 1;
+	for (size_t t = 0; t < TABLES; t++)
+		for (const struct wire_row *r = tables[t]; r->key; r++)
+			for (int kind = 0; kind <= MESSAGE_BYE; kind++) {
+				uint64_t bit = (uint64_t)(r->kinds >> kind & 1) << (r - tables[t]);
+				sets[t][kind].rows |= bit;
+				sets[t][kind].required |= r->required ? bit : 0;
+			}
+}
+
+struct wire_set wire_set_of(const struct wire_row *rows, enum message_kind kind)
+{
+	size_t t = 0;
+
+	pthread_once(&sets_known, find_sets);
+	while (tables[t] != rows)
+		t++;
+	return sets[t][kind];
+}
+
+int wire_set_next(uint64_t *set)
+{
+	if (*set == 0)
+		return -1;
+	int i = __builtin_ctzll(*set);
+	*set &= *set - 1;
+	return i;
 }
 
 int wire_row_count(const struct wire_row *r, const void *base)

@@ -45,7 +45,13 @@ extern const struct wire_row wire_wants_rows[];   /* of struct wants */
 extern const struct wire_row wire_total_rows[];   /* of struct message_total */
 extern const int wire_list_most[];                /* items, by wire_type */
 
-bool wire_row_applies(const struct wire_row *r, enum message_kind kind);
+/* The rows of one of these tables that a header of this kind has, a bit each. */
+struct wire_set {
+	uint64_t rows, required;
+};
+struct wire_set wire_set_of(const struct wire_row *rows, enum message_kind kind);
+int wire_set_next(uint64_t *set); /* the lowest, taken out; -1: none is left */
+
 int wire_row_count(const struct wire_row *r, const void *base); /* of a list: its items */
 
 /* Only printable ASCII, which needs no cleaning? */
