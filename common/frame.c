@@ -38,7 +38,13 @@ int dtype_parse(enum dtype *t, const char *name)
 
 struct frame *frame_new(void)
 {
-	return calloc(1, sizeof(struct frame));
+	struct frame *f = malloc(sizeof *f);
+
+	if (!f)
+		return NULL;
+	memset(f, 0, offsetof(struct frame, meta));
+	f->origin = NULL;
+	return f;
 }
 
 void frame_free(struct frame **f)

@@ -98,7 +98,7 @@ struct frame {
 	void *origin; /* the link's: which delivery this frame answers; others leave it alone */
 };
 
-/* All zeroes, status ok; NULL when memory is short. */
+/* All zeroes, status ok, no meta (nor is its room cleared); NULL when memory is short. */
 struct frame *frame_new(void);
 void frame_free(
     struct frame **f); /* drops the payload's reference; leaves NULL; takes NULL inside */
