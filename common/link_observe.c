@@ -91,8 +91,11 @@ static void copy_to(struct link_core *c, int peer, struct message *m)
 
 void observe_frame(struct link_core *c, const struct message *m, bool incoming)
 {
-	struct message copy = *m;
+	struct message copy;
 
+	if (observers(c) == 0)
+		return;
+	copy = *m;
 	copy.passed = incoming ? c->counts.in : c->counts.out;
 	for (int i = 0; i < c->peer_count; i++)
 		if (c->peer[i]->phase == PEER_OBSERVER && sees(c, c->peer[i], incoming))
