@@ -227,7 +227,7 @@ greedy() {
 }
 
 @test "a receiver that acknowledges what it does not read is hung up on before memory is full" {
-	greedy ack 1500 $((260 * 1024)) -b 1000000 --pace 1ms
+	greedy ack 4000 $((260 * 1024)) -b 1000000 --pace 1ms
 	grep -q 'does not read what it is sent' said
 }
 
