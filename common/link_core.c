@@ -340,6 +340,7 @@ void core_say_state(struct link_core *c, int peer, enum message_kind kind)
 	/* The end of a line may wait for its disk: its neighbours are not to take that for hanging. */
 	if (!c->config.pushes && c->peer[peer]->phase != PEER_OBSERVER)
 		m.as.state.busy_ms = 0;
+	c->peer[peer]->pings += kind == MESSAGE_PING;
 	core_say(c, peer, &m);
 }
 
@@ -390,6 +391,7 @@ static void on_session_message(struct link_core *c, int peer, struct message *m)
 			note_state(c, p, m);
 		else
 			send_state(c, p, m);
+		p->pongs += m->kind == MESSAGE_PONG;
 		if (m->kind == MESSAGE_PING)
 			core_say_state(c, peer, MESSAGE_PONG);
 		return;

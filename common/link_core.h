@@ -155,7 +155,8 @@ void link_core_drop(struct link_core *c, const char *source, uint64_t run, uint6
 void link_core_close(struct link_core *c, int64_t now);
 
 /* Asked to go while the stream goes on: hand back the deliveries that were not taken (the shell
- * drops their frames first), answer for the rest, then ended and, once closed, finished. */
+ * drops their frames first), answer for the rest, then ended and, once closed and heard by the
+ * upstreams, finished. */
 void link_core_leave(struct link_core *c, int64_t now);
 
 /* --- time ------------------------------------------------------------------------------------- */

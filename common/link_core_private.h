@@ -85,7 +85,9 @@ struct peer {
 	uint64_t released, granted; /* rooms given back; upto as told */
 	struct message_range ack[ACK_RANGES_MAX];
 	int ack_count;
-	bool ended;      /* EOS with end has come */
+	uint64_t pings, pongs; /* said to it, and heard from it */
+	uint64_t last_ping;    /* the one after all that we had to say; 0: not yet */
+	bool ended;            /* EOS with end has come */
 	int64_t idle_at; /* since when, by its own word, there is nothing before it; 0: there is */
 	uint64_t eos_id; /* its id of the last EOS, to be acknowledged when … */
 	uint64_t eos_need; /* … our totals up to this version are confirmed */
@@ -222,6 +224,7 @@ void receive_worked(struct link_core *c, struct delivery *d); /* the stage has h
 void receive_ack(struct link_core *c, struct delivery *d);    /* and frees it */
 void receive_flush(struct link_core *c, int peer);
 void receive_session_over(struct link_core *c, int peer);
+bool receive_heard(struct link_core *c); /* do the upstreams know all that a leaving stage owes? */
 
 /* --- link_totals.c */
 void totals_merge(struct link_core *c, const struct message_total *said);

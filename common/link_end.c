@@ -236,12 +236,14 @@ static void say_bye(struct link_core *c)
 }
 
 /* May we go, or is there an upstream that has not heard of our acknowledgement yet? */
-static bool upstreams_content(const struct link_core *c)
+static bool upstreams_content(struct link_core *c)
 {
 	int64_t waited = c->now - c->done_at;
 
-	if (c->leaving || waited >= 3 * c->config.grace_ns)
+	if (waited >= 3 * c->config.grace_ns)
 		return true;
+	if (c->leaving)
+		return receive_heard(c);
 	for (int i = 0; i < c->peer_count; i++) {
 		const struct peer *p = c->peer[i];
 		if (p->phase == PEER_FREE || !peer_upstream(c, p) || p->parted)

@@ -248,6 +248,16 @@ static void take_in(struct link_core *c, int peer, struct message *m)
 	}
 }
 
+/* It was on its way when we said that we leave. The session stays: what was begun is owed still. */
+static void refuse(struct link_core *c, int peer, uint64_t link_seq)
+{
+	struct message m = { .kind = MESSAGE_BYE, .code = CODE_LEAVING };
+
+	m.as.ranges.count = 1;
+	m.as.ranges.range[0] = (struct message_range){ link_seq, link_seq };
+	core_say(c, peer, &m);
+}
+
 void receive_frame(struct link_core *c, int peer, struct message *m)
 {
 	struct peer *p = c->peer[peer];
@@ -268,7 +278,11 @@ void receive_frame(struct link_core *c, int peer, struct message *m)
 		c->counts.duplicates++;
 		return;
 	}
-	if (c->input_over || c->leaving) {
+	if (c->leaving) {
+		refuse(c, peer, m->link_seq);
+		return;
+	}
+	if (c->input_over) {
 		/* The stage takes no more; whoever starts next in our place will. */
 		core_bye(c, peer, CODE_LEAVING, "this stage is ending");
 		session_over(c, peer);
@@ -362,4 +376,24 @@ void link_core_leave(struct link_core *c, int64_t now)
 	}
 	c->input_over = true;
 	c->do_->ended(c->context);
+}
+
+/* What the upstreams have not heard of us when our sockets close goes to others, as if we had died. So we
+ * ask first: the answer to a PING says that all before it was heard. */
+bool receive_heard(struct link_core *c)
+{
+	bool heard = true;
+
+	for (int i = 0; i < c->peer_count; i++) {
+		struct peer *p = c->peer[i];
+		if (!peer_live(p) || !peer_upstream(c, p) || p->parted)
+			continue;
+		if (p->last_ping == 0) {
+			receive_flush(c, i);
+			core_say_state(c, i, MESSAGE_PING);
+			p->last_ping = p->pings;
+		}
+		heard = heard && p->pongs >= p->last_ping;
+	}
+	return heard;
 }

@@ -14,6 +14,7 @@ void session_over(struct link_core *c, int peer)
 	p->session = 0;
 	p->ack_count = 0;
 	p->received = p->released = p->granted = 0;
+	p->pings = p->pongs = p->last_ping = 0;
 	p->next_seq = p->upto = p->told = p->confirmed = p->eos_id = 0;
 	p->end_told = p->eos_owed = p->hung = p->over = false;
 	send_requeue(c, p);

@@ -178,6 +178,36 @@ static void check_leave(void)
 	link_core_free(&c);
 }
 
+/* A frame is on its way to a stage that is asked to leave: it goes back, what was begun is acknowledged
+ * all the same, and the stage stays until that was heard. */
+static void check_last_word(void)
+{
+	struct link_core *c = make(true, false);
+	int e = link_core_bind(c, true), p = link_core_peer(c, e, now);
+	uint64_t s = hello(c, p, WIRE_VERSION, ROLE_SENDER, "", 1000);
+	struct message pong = { .kind = MESSAGE_PONG, .session = s };
+
+	link_core_flush(c, now);
+	give(c, p, s, 1, 1);
+	link_core_take(c, delivered->origin, now += MS);
+	link_core_leave(c, now += MS);
+	said_count = 0;
+	give(c, p, s, 2, 2);
+	check(said_count == 1 && last()->kind == MESSAGE_BYE && last()->as.ranges.count == 1 &&
+		  last()->as.ranges.range[0].first == 2 && last()->as.ranges.range[0].last == 2,
+	      "what was on its way to one who leaves goes back");
+	link_core_done(c, delivered->origin, now += MS);
+	said_count = 0;
+	link_core_close(c, now += MS);
+	check(said_count == 2 && said[0].kind == MESSAGE_ACK && last()->kind == MESSAGE_PING &&
+		  last()->session == s && finished_count == 0,
+	      "what it had begun is acknowledged, and it asks whether that was heard");
+	hear(c, p, &pong);
+	check(finished_count == 1, "then it goes");
+	frame_free(&delivered);
+	link_core_free(&c);
+}
+
 /* What is granted to one who has not yet shown how large his frames are, and to several. */
 static void check_window(void)
 {
@@ -297,6 +327,7 @@ int main(void)
 	check_crowd();
 	check_lost();
 	check_leave();
+	check_last_word();
 	check_window();
 	check_time();
 	check_observers();
