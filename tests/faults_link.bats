@@ -323,24 +323,33 @@ through_cuts() {
 
 # bats test_tags=long
 @test "scaling from one worker to eight and back under load: SIGTERM sends nothing again that was begun" {
-	injected "1 worker, then 8, then SIGTERM to 7 of them"
+	injected "1 worker, then 8, then SIGTERM to 7 of them, to 3 after SIGSTOP for 0.1 s"
 	local i
-	frames=1500
-	with stage source SOURCE
+	frames=100000 # more than there is time for
+	start SOURCE env --default-signal=INT "$stages" source --out "$tensors" -n "$frames" --pace 1ms -vv 2>log/SOURCE 3>&-
 	with stage store SINK
-	with stage relay W1 --work 5ms --begun began
+	with stage relay W1 --window 8 --work 5ms --begun began
 	wait_until 40 have_lines 50
-	for i in 2 3 4 5 6 7 8; do with stage relay "W$i" --work 5ms --begun began; done
+	for i in 2 3 4 5 6 7 8; do with stage relay "W$i" --window 8 --work 5ms --begun began; done
 	all_work() { [ "$(awk '{ print $6 }' rows | sort -u | wc -l)" -eq 8 ]; }
 	wait_until 40 all_work
+	# Some stand still for a moment before they hear of it, so that frames are on their way to them then.
 	for i in 2 3 4 5 6 7 8; do
 		i=W$i
-		kill -TERM "${!i}"
+		if [ $((${i#W} % 2)) -eq 1 ]; then
+			kill -STOP "${!i}"
+			sleep 0.1
+			kill -TERM "${!i}"
+			kill -CONT "${!i}"
+		else
+			kill -TERM "${!i}"
+		fi
 		ends "$i"
 	done
-	! have_lines 1500
+	kill -INT "$SOURCE"
 	ends SOURCE SINK W1
-	sort -n began | cmp - <(seq 0 1499)
+	frames=$(wc -l <rows)
+	sort -n began | cmp - <(seq 0 $((frames - 1)))
 	[ -z "$(awk '$7 != 0' rows)" ]
 	holds_rows
 }

@@ -291,11 +291,29 @@ static void check_charges(struct world *w)
 		fail(w, "%d tries are charged to neighbours", sum - of_poison);
 }
 
+/* Nobody died, was taken for dead or cut off: then no frame is worked on twice, whoever was asked to leave. */
+static void check_begun(struct world *w)
+{
+	static const enum fault again[] = { FAULT_KILL,      FAULT_PAUSE,   FAULT_BREAK,
+					    FAULT_PARTITION, FAULT_ONE_WAY, FAULT_REORDER,
+					    FAULT_HANG };
+
+	for (size_t i = 0; i < sizeof again / sizeof again[0]; i++)
+		if (w->happened[again[i]])
+			return;
+	if (w->kills || w->hung || w->p_memory)
+		return;
+	for (int i = 0; i < w->frames; i++)
+		if (w->begun[i] > 1)
+			fail(w, "frame %d was begun %d times, and nobody died", i, w->begun[i]);
+}
+
 static void check_end(struct world *w)
 {
 	for (int i = 0; i < w->frames; i++)
 		check_frame(w, i);
 	check_charges(w);
+	check_begun(w);
 	if (w->first_drop >= 0 && !w->drop_stored)
 		fail(w, "I1: a drop was not stored");
 	/* A sink that was killed after it had confirmed the end need not see it again. */

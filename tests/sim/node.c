@@ -316,6 +316,21 @@ static void check_left(struct world *w, const struct node *n)
 	}
 }
 
+/* What was sent last still leaves. */
+static void linger(struct world *w, const struct node *n)
+{
+	for (int i = 0; i < w->conns; i++)
+		for (int side = 0; side < 2; side++) {
+			struct conn *c = &w->conn[i];
+			if (c->node[side] != n->number || c->life[side] != n->life ||
+			    !c->open[side])
+				continue;
+			c->open[side] = false;
+			schedule(w, c->ready[1 - side] + 1 + (int64_t)draw(w, MS), EV_GONE,
+				 c->node[1 - side], c->life[1 - side], i, 1 - side);
+		}
+}
+
 static void leave(struct world *w, struct node *n, int code)
 {
 	say(w, "%d.%d exits %d", n->number, n->life, code);
@@ -333,17 +348,10 @@ static void leave(struct world *w, struct node *n, int code)
 	if (again)
 		schedule(w, w->now + 20 * MS + (int64_t)draw(w, 300 * MS), EV_RESTART, n->number,
 			 -1, 0, 0);
-	/* What was sent last still leaves (linger). */
-	for (int i = 0; i < w->conns; i++)
-		for (int side = 0; side < 2; side++) {
-			struct conn *c = &w->conn[i];
-			if (c->node[side] != n->number || c->life[side] != n->life ||
-			    !c->open[side])
-				continue;
-			c->open[side] = false;
-			schedule(w, c->ready[1 - side] + 1 + (int64_t)draw(w, MS), EV_GONE,
-				 c->node[1 - side], c->life[1 - side], i, 1 - side);
-		}
+	if (n->leaving)
+		net_died(w, n, false); /* it has asked whether all was heard */
+	else
+		linger(w, n);
 	node_free(n);
 	n->alive = false;
 	n->life++;
@@ -401,12 +409,19 @@ static void source_step(struct world *w, struct node *n)
 	}
 }
 
+static bool is_worker(const struct world *w, const struct node *n)
+{
+	return n->number >= w->nodes - w->workers - w->sinks && n->number < w->nodes - w->sinks;
+}
+
 static struct frame *take(struct world *w, struct node *n)
 {
 	struct frame *f = n->inbox[0];
 
 	memmove(n->inbox, n->inbox + 1, (size_t)--n->inbox_count * sizeof *n->inbox);
 	link_core_take(n->core, f->origin, w->now);
+	if (is_worker(w, n) && f->seq < (uint64_t)w->frames)
+		w->begun[f->seq]++;
 	return f;
 }
 
@@ -464,8 +479,7 @@ void node_stage(struct world *w, struct node *n)
 			schedule(w, n->hung_until, EV_STAGE, n->number, n->life, 0, 0);
 		return;
 	}
-	bool worker =
-	    n->number >= w->nodes - w->workers - w->sinks && n->number < w->nodes - w->sinks;
+	bool worker = is_worker(w, n);
 	for (int k = 0; worker && k < 2; k++)
 		if ((int)n->held[0]->seq == w->poison[k] && n->held[0]->status == FRAME_OK) {
 			w->poisoned[k]++;

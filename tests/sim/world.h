@@ -150,6 +150,7 @@ struct world {
 	int rows, statuses[FRAMES_MAX];
 	bool acked[FRAMES_MAX], books_seen, drop_stored;
 	int tries[FRAMES_MAX], poisoned[2];
+	int begun[FRAMES_MAX]; /* how often some worker began it */
 	int sink_deaths, kills, hung;
 	uint64_t happened[FAULTS];
 	uint64_t messages, steps;
