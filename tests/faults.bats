@@ -11,6 +11,7 @@ teardown() {
 	line_close
 }
 
+# bats test_tags=smoke
 @test "kill -9 of one of three infer in the middle of the run" {
 	injected "one SIGKILL"
 	start_line
@@ -102,6 +103,7 @@ teardown() {
 }
 
 # The instants at which it matters most: what was received and not begun, sent and not acknowledged, stored and not acknowledged.
+# bats test_tags=smoke
 @test "kill at exact points: received, before WORK, after send, between COMMIT and ACK" {
 	local case stage role name point points=0
 	frames=300

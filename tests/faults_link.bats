@@ -40,6 +40,7 @@ poison() {
 	nothing_left
 }
 
+# bats test_tags=smoke
 @test "two poison frames in one window: exactly three deaths each, neighbours unharmed" {
 	poison working 137
 }
@@ -49,6 +50,7 @@ poison() {
 	poison abort 134
 }
 
+# bats test_tags=smoke
 @test "SIGSTOP of a worker for 5 s, SIGCONT: not waited for, then it gets work again" {
 	injected "SIGSTOP of one of three infer for 5 s"
 	local before mark
@@ -70,6 +72,7 @@ poison() {
 	holds
 }
 
+# bats test_tags=smoke
 @test "SIGSTOP of a worker across the end of the stream: all end without it, and it ends by itself" {
 	injected "SIGSTOP of one of three infer until all others have ended"
 	frames=500
@@ -134,6 +137,7 @@ kib_of() { awk '/VmRSS/ { print $2 }' "/proc/$1/status"; }
 	holds
 }
 
+# bats test_tags=long
 @test "a worker that hangs over a frame is not waited for, and ends when the stream has ended without it" {
 	injected "one worker of two hangs over one frame, --work-timeout 500ms"
 	frames=300
@@ -148,6 +152,7 @@ kib_of() { awk '/VmRSS/ { print $2 }' "/proc/$1/status"; }
 	holds_rows
 }
 
+# bats test_tags=long
 @test "a frame over which each worker hangs becomes one row that says so, the others are unharmed" {
 	injected "a frame over which every worker hangs, --work-timeout 300ms --max-tries 2"
 	local i
@@ -354,6 +359,7 @@ through_cuts() {
 	holds_rows
 }
 
+# bats test_tags=smoke
 @test "the owner of the lowest frame dies, windows of 8: no deadlock, and rows read in order" {
 	injected "one SIGKILL of the worker that has the oldest frame"
 	frames=400
@@ -402,6 +408,7 @@ one_order() {
 	nothing_left
 }
 
+# bats test_tags=smoke
 @test "garbage on a socket: raw bytes, wrong part counts, changed headers, a future version" {
 	need_python zmq msgpack
 	injected "tests/garbage.py: 8 kinds, some 600 messages"

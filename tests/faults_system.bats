@@ -189,6 +189,7 @@ grey_pictures() { # N
 	nothing_left
 }
 
+# bats test_tags=smoke
 @test "kill between spool and send: what was spooled is stored under the key that it had" {
 	injected "SIGKILL after a picture was spooled and before it was sent"
 	grey_pictures 100 >stream

@@ -133,6 +133,7 @@ readme_on() {
 	[ "$(($(by line1) + $(by line2)))" -eq "$frames" ]
 }
 
+# bats test_tags=long
 @test "a cable is pulled out in the middle, and put back" {
 	injected "ip link down for 3 s"
 	start_machines
@@ -162,6 +163,7 @@ readme_on() {
 	holds
 }
 
+# bats test_tags=long
 @test "one machine is heard but hears nothing, and later does" {
 	injected "iptables DROP one way"
 	start_machines
@@ -191,6 +193,7 @@ readme_on() {
 	holds
 }
 
+# bats test_tags=long
 @test "a machine behind a line ten times too slow does not hold up the other" {
 	injected "tbf 5 Mbit/s at one worker"
 	frames=1000
@@ -204,6 +207,7 @@ readme_on() {
 	[ "$(by line2)" -gt $((5 * $(by line1))) ]
 }
 
+# bats test_tags=long
 @test "all machines but the head are killed and come back" {
 	injected "kill -9 of both workers"
 	start_machines

@@ -41,9 +41,9 @@ table_row() {
 	[ -n "${FAULTS_TABLE:-}" ] || return 0
 	[ -z "${BATS_TEST_COMPLETED:-}" ] || state=held
 	[ -z "${BATS_TEST_SKIPPED:-}" ] || state="not run: $BATS_TEST_SKIPPED"
-	printf '%s\t%s\t%s\t%s\t%s\t%d.%d\t%s\n' "$BATS_TEST_DESCRIPTION" "$(cat "$BATS_TEST_TMPDIR/injected" 2>/dev/null)" "$state" \
+	printf '%s\t%s\t%s\t%s\t%s\t%d.%d\n' "$BATS_TEST_DESCRIPTION" "$(cat "$BATS_TEST_TMPDIR/injected" 2>/dev/null)" "$state" \
 		"$(sum_of 'sent again')" "$(sum_of duplicates)" \
-		$(((${EPOCHREALTIME/./} - began) / 1000000)) $(((${EPOCHREALTIME/./} - began) / 100000 % 10)) "${FAULTS_COMMIT:-}" >>"$FAULTS_TABLE"
+		$(((${EPOCHREALTIME/./} - began) / 1000000)) $(((${EPOCHREALTIME/./} - began) / 100000 % 10)) >>"$FAULTS_TABLE"
 }
 
 # --- stages -------------------------------------------------------------------------------------------
