@@ -202,6 +202,17 @@ static void lock_path(char *out, size_t size, const char *path, bool fresh)
 		snprintf(out, size, "%s.lock", path);
 }
 
+/* libzmq removes whatever lies where it binds: a socket that a predecessor left, or somebody's file. */
+static int check_place(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return err_code(e, EX_CANTCREAT,
+				"'%s' is there already, and no socket: it is left as it is", path);
+	return 0;
+}
+
 int address_lock(struct address *a, struct err *e)
 {
 	const char *path = path_of(a->url);
@@ -209,6 +220,8 @@ int address_lock(struct address *a, struct err *e)
 
 	if (!path || !a->bind || a->lock >= 0)
 		return 0;
+	if (check_place(path, e) < 0)
+		return -1;
 	lock_path(lock, sizeof lock, path, a->fresh);
 	a->lock = lock_file(lock, true);
 	if (a->lock >= 0)

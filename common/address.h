@@ -47,8 +47,9 @@ int address_allow(struct address *a, bool keys, bool insecure, struct err *e);
 /* Can other users put a socket of theirs in an ipc address's place? */
 bool address_is_exposed(const char *url);
 
-/* Before binding: libzmq would silently take an ipc path away from whoever holds it. 0, or -1 with
- * *e if another process does. Nothing to do for tcp. */
+/* Before binding: libzmq would silently take an ipc path away from whoever holds it, and remove a file
+ * that lies there. 0, or -1 with *e if another process holds it or something lies there that is no
+ * socket. Nothing to do for tcp. */
 int address_lock(struct address *a, struct err *e);
 
 /* After the socket is closed: remove the files, let the lock go. */

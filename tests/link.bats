@@ -159,6 +159,19 @@ ends() {
 	complete 50
 }
 
+@test "an address where something lies that is no socket is refused, and that is left as it is" {
+	local place=$BATS_TEST_TMPDIR/place
+	echo precious >"$place"
+	run -73 --separate-stderr "$stages" source --out "ipc://$place" -n 1
+	[[ "$stderr" == *"'$place' is there already, and no socket: it is left as it is"* ]]
+	[ "$(cat "$place")" = precious ]
+	[ ! -e "$place.lock" ]
+	ln -sf "$place" "$BATS_TEST_TMPDIR/link"
+	run -73 "$stages" sink --in "bind:ipc://$BATS_TEST_TMPDIR/link" "$rows"
+	[ -L "$BATS_TEST_TMPDIR/link" ]
+	[ "$(cat "$place")" = precious ]
+}
+
 @test "Ctrl-C stops the source, what is under way is stored, and all end" {
 	# A shell that is no terminal's starts its background jobs with the signal ignored.
 	local with=(env --default-signal=INT "$stages")
