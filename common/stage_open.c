@@ -142,6 +142,17 @@ static struct address *addresses(const struct option_list *list, bool binds, con
 	return a;
 }
 
+/* What is cut off could be what tells two stages, or two cameras, apart. */
+static int name_fits(const struct stage *s, struct err *e)
+{
+	size_t length = s->name ? strlen(s->name) : 1;
+
+	if (length == 0 || length >= WIRE_NAME_MAX)
+		return err_code(e, EX_USAGE, "--name: a name has 1 to %d bytes, this one has %zu",
+				WIRE_NAME_MAX - 1, length);
+	return 0;
+}
+
 static int status_binds(const struct stage *s, struct err *e)
 {
 	for (size_t i = 0; i < s->status.count; i++)
@@ -211,7 +222,8 @@ struct stage *stage_open(const struct stage_spec *spec, int argc, char **argv)
 	s->in_address = addresses(&s->in, false, "--in", &e);
 	s->out_address = s->in_address ? addresses(&s->out, true, "--out", &e) : NULL;
 	s->status_address = s->out_address ? addresses(&s->status, true, "--status", &e) : NULL;
-	if (!s->status_address || status_binds(s, &e) < 0 || open_security(s, &e) < 0)
+	if (!s->status_address || name_fits(s, &e) < 0 || status_binds(s, &e) < 0 ||
+	    open_security(s, &e) < 0)
 		leave(spec, &e);
 	log_open(spec->manual.name, s->quiet ? -1 : s->verbose);
 	notify_open();

@@ -80,6 +80,15 @@ is_empty() {
 	[[ "$stderr" == *"--loop"* ]]
 }
 
+@test "a --name that cannot stand in a row is refused before anything is sent" {
+	run -64 --separate-stderr capture "$TOP/pipelines/demo/parts" --name ''
+	[ -z "$output" ]
+	[[ "$stderr" == *"--name: a name has 1 to 63 bytes, this one has 0" ]]
+	run -64 --separate-stderr capture "$TOP/pipelines/demo/parts" --name "$(printf '%064d' 7)"
+	[[ "$stderr" == *"--name: a name has 1 to 63 bytes, this one has 64" ]]
+	run -64 infer -m "$TOP/pipelines/demo/rings.onnx" --name ''
+}
+
 @test "pictures one after the other on standard input are rows of a named source" {
 	ppm a.ppm b.ppm c.ppm
 	cat a.ppm b.ppm c.ppm | capture - --name cam1 | sink x.db -q
