@@ -92,8 +92,9 @@ static int keep(const struct letters *l, const struct frame *f, char name[NAME_S
 	if (n < 0)
 		return -1;
 	snprintf(temporary, sizeof temporary, ".letter-%ld", (long)getpid());
-	int fd =
-	    openat(l->dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+	/* Left by a namesake that was killed; or put there: a FIFO to wait for, somebody's file. */
+	unlinkat(l->dir, temporary, 0);
+	int fd = openat(l->dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	int result = -1;
 	if (fd >= 0 && write_all(fd, head, (size_t)n) == 0 &&
 	    (!payload || write_all(fd, payload->data, payload->size) == 0) && fsync(fd) == 0)

@@ -79,6 +79,17 @@ replayed() { # DB: the part has the verdict that it would have had
 	[ "$(sql s.db 'select scores from results')" = "$(sql r.db 'select scores from results')" ]
 }
 
+@test "what lies where a letter is first written is neither waited for nor written to" {
+	mkdir dead
+	start SINK sink --in "bind:$out" x.db --quiet
+	start CAPTURE capture "$parts" --out "$in" --dead-letter dead
+	mkfifo "dead/.letter-$CAPTURE"
+	start WORKER deadly_worker
+	ends CAPTURE
+	buried
+	[ -z "$(find dead -type p)" ]
+}
+
 @test "no letter is written over another, damaged ones are error rows" {
 	for _ in 1 2; do
 		rm -f x.db* deaths
