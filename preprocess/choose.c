@@ -3,16 +3,30 @@
 #include <stdio.h>
 #include <string.h>
 
+static void list_presets(char *names, size_t size)
+{
+	*names = '\0';
+	for (size_t i = 0; recipe_preset_name(i); i++)
+		snprintf(names + strlen(names), size - strlen(names), "%s%s", i ? ", " : "",
+			 recipe_preset_name(i));
+}
+
 static int no_recipe(struct err *e)
 {
-	char names[256] = "";
+	char names[256];
 
-	for (size_t i = 0; recipe_preset_name(i); i++)
-		snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
-			 recipe_preset_name(i));
+	list_presets(names, sizeof names);
 	return err_code(e, EX_USAGE,
 			"no recipe: the model says none; give --recipe, --config or --preset (%s)",
 			names);
+}
+
+static int no_preset(const char *name, struct err *e)
+{
+	char names[256];
+
+	list_presets(names, sizeof names);
+	return err_code(e, EX_USAGE, "--preset: '%s' is none of %s", name, names);
 }
 
 static int from_config(struct recipe *r, const char *path, struct err *e)
@@ -38,7 +52,7 @@ static int take_base(struct recipe *r, const struct choice *c, const char *wante
 	if (!c->preset)
 		return no_recipe(e);
 	if (!recipe_preset(c->preset))
-		return err_at((no_recipe(e), e), "--preset: '%s' is not one", c->preset);
+		return no_preset(c->preset, e);
 	return recipe_merge(r, recipe_preset(c->preset), e);
 }
 
@@ -79,6 +93,19 @@ int choose_flags(const struct choice *c, struct err *e)
 	if (c->preset && take_base(&r, c, NULL, e) < 0)
 		return -1;
 	return take_changes(&r, c, e);
+}
+
+bool choose_ignores_preset(const struct choice *c, const char *recipe)
+{
+	char text[RECIPE_TEXT_MAX];
+	struct choice alone = { .preset = c->preset, .set = c->set, .roi = c->roi };
+	struct recipe r;
+	struct err why;
+
+	if (!c->preset || c->recipe || c->config || choose_recipe(&r, &alone, NULL, &why) < 0)
+		return false;
+	recipe_format(&r, text);
+	return strcmp(text, recipe) != 0;
 }
 
 static void shape_text(char *text, size_t size, const int64_t *shape, int rank)

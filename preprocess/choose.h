@@ -22,6 +22,9 @@ int choose_recipe(struct recipe *r, const struct choice *c, const char *wanted, 
  * when a model turns up. */
 int choose_flags(const struct choice *c, struct err *e);
 
+/* Is there a --preset, and the chosen recipe (canonical) another, because the model said one? */
+bool choose_ignores_preset(const struct choice *c, const char *recipe);
+
 /* Does the recipe make what the model takes? -1 with *e naming both. */
 int choose_check(const struct recipe *r, const struct wants *w, struct err *e);
 

@@ -140,6 +140,8 @@ static int prepare(struct stage *stage, struct prep **prep, struct err *e)
 	recipe_format(&recipe, text);
 	if (*wants.recipe && strcmp(text, wants.recipe) != 0)
 		log_warn("the model asks for another recipe: %s", wants.recipe);
+	if (choose_ignores_preset(&choice, text))
+		log_warn("--preset %s is not used: the model says its own recipe", choice.preset);
 	log_info("recipe: %s", text);
 	*prep = prep_new(&recipe, NULL);
 	if (!*prep)

@@ -173,7 +173,7 @@ fails() { # CODE TEXT OPTION…
 @test "a wrong word is named at once, without waiting for a model" {
 	fails 64 "'sharpen' is not a word of a recipe" --recipe 'sharpen=1'
 	fails 64 "'area' is not nearest, box" --recipe 'resize=stretch:4;interp=area'
-	fails 64 "--preset: 'nonsense' is not one" --preset nonsense
+	fails 64 "--preset: 'nonsense' is none of imagenet, " --preset nonsense
 	fails 64 "--roi: recipe: roi: '1,2'" --preset clip --roi 1,2
 }
 
@@ -266,6 +266,15 @@ fails() { # CODE TEXT OPTION…
 	capture a.png | preprocess --recipe "$SMALL" 2>said | "$end" rows --wants "$IMAGENET"
 	grep -q "the model asks for another recipe: $IMAGENET" said
 	[ "$(cut -f 3 rows)" = "f32 1x1x10x20" ]
+}
+
+@test "a preset that the model's recipe overrules is said, one that is the same is not" {
+	need_pillow
+	pictures
+	capture a.png | preprocess --preset clip 2>said | "$end" rows --wants "$IMAGENET"
+	grep -q -- "--preset clip is not used: the model says its own recipe" said
+	capture a.png | preprocess --preset imagenet 2>said | "$end" rows --wants "$IMAGENET"
+	[ ! -s said ]
 }
 
 @test "a recipe that does not make what the model takes ends with 65, naming both" {
