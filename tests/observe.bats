@@ -153,12 +153,13 @@ unharmed() {
 	ends TAP # the stage's end is tap's
 	unharmed
 	run -69 --separate-stderr tap --timeout 100ms "$in"
-	run -66 --separate-stderr tap --save /nowhere "$in"
+	run -73 --separate-stderr tap --save /proc/nowhere "$in"
+	[ "$stderr" = "tap: error: --save: cannot make folder '/proc/nowhere': No such file or directory" ]
 }
 
 @test "tap saves what others can read: pictures as they were, tensors as NumPy has them" {
 	need_python numpy PIL
-	mkdir got pictures
+	mkdir pictures
 	"$PYTHON" - <<-END
 		import numpy, PIL.Image
 		r = numpy.random.default_rng(1)

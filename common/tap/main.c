@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -22,7 +23,9 @@ static const struct option_row options[] = {
 	{ "count", 'n', OPTION_INT, "N", &most, "end after N frames, 0 never", 0, 9e15 },
 	{ "source", 's', OPTION_TEXT, "NAME", &source, "only frames of this source", 0, 0 },
 	{ "save", 0, OPTION_TEXT, "DIR", &save,
-	  "write payloads there: images as PGM, PPM or PAM, tensors and scores as .npy", 0, 0 },
+	  "write payloads there, into a folder that is made if need be: images as PGM, PPM or PAM, "
+	  "tensors and scores as .npy",
+	  0, 0 },
 	{ "json", 'j', OPTION_FLAG, NULL, &as_json, "a JSON object a line", 0, 0 },
 	{ "follow", 'f', OPTION_FLAG, NULL, &follow,
 	  "when the stage ends, wait for the next one at this address", 0, 0 },
@@ -60,6 +63,7 @@ static const struct option_manual manual = {
 		    "andon tap --json tcp://head:5602 | jq 'select(.score < 0.6)'",
 	.exits = "0\tthe stage ended, or --count is reached\n"
 		 "69\tno stage is at this address\n"
+		 "73\tthe folder of --save cannot be made\n"
 		 "74\ta payload cannot be written\n"
 		 "76\twhat answers lets nobody look: another version, another program",
 };
@@ -340,6 +344,9 @@ static int open_directory(struct tap *tap, struct err *e)
 	tap->directory = -1;
 	if (!save)
 		return 0;
+	if (mkdir(save, 0777) < 0 && errno != EEXIST)
+		return err_code(e, EX_CANTCREAT, "--save: cannot make folder '%s': %s", save,
+				strerror(errno));
 	tap->directory = open(save, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (tap->directory < 0)
 		return err_code(e, EX_NOINPUT, "--save: '%s': %s", save, strerror(errno));
