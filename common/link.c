@@ -142,7 +142,7 @@ static void on_event(struct link *l, struct port *p, int event, uint32_t value, 
 		p->probes = PROBES;
 		p->probe_at = now + 2000000;
 	} else if (!bind && event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
-		p->broken_off = 0;
+		link_on_greeting(p);
 		link_core_connected(l->core, p->peer, now);
 	} else if (!bind && event == ZMQ_EVENT_DISCONNECTED) {
 		drain_port(l, p, now);
@@ -154,6 +154,8 @@ static void on_event(struct link *l, struct port *p, int event, uint32_t value, 
 	} else if (!bind && p->fresh && event == ZMQ_EVENT_CONNECT_RETRIED &&
 		   address_is_dead(p->address->url)) {
 		link_core_gone(l->core, p->peer, now);
+	} else if (!bind && event == ZMQ_EVENT_CONNECT_RETRIED) {
+		link_on_retry(p, now);
 	} else if (event & HANDSHAKE_FAILED) {
 		link_on_refusal(l, p, event, value, now);
 	}

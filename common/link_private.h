@@ -47,7 +47,9 @@ struct port {
 	unsigned said;           /* reasons of refusal that were told, a bit each */
 	int broken_off;          /* greetings in a row */
 	int64_t open_at;         /* closed until then; 0: not so */
-	int probes;              /* still to do */
+	int64_t nobody_since;    /* first of the tries in a row that met nobody, 0: none */
+	bool nobody_said;
+	int probes; /* still to do */
 	int64_t probe_at;
 };
 

@@ -3,12 +3,14 @@
 #include "common/link_socket.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/log.h"
 
 #define REFUSED_NS 1000000000   /* until the next try: it would end in the same way */
 #define BROKEN_OFF_NS 200000000 /* perhaps somebody was just starting or ending */
 #define BROKEN_OFF_SAID 3       /* in a row, before it is worth a word */
+#define NOBODY_NS 20000000000   /* more than it takes to start in any order */
 
 enum reason {
 	NOT_ADMITTED = 1,
@@ -31,10 +33,11 @@ static enum reason reason_of(int event, uint32_t value)
 	return value >= ZMQ_PROTOCOL_ERROR_ZAP_UNSPECIFIED ? NO_ANSWER : BROKEN_OFF;
 }
 
-static void words(const struct link *l, const char *url, enum reason reason, char *text,
+static void words(const struct link *l, const struct port *p, enum reason reason, char *text,
 		  size_t size)
 {
 	const struct curve *c = l->setup.curve;
+	const char *url = p->address->url;
 	char host[ADDRESS_MAX] = "";
 
 	if (!address_is_ipc(url))
@@ -49,6 +52,12 @@ static void words(const struct link *l, const char *url, enum reason reason, cha
 			 "'%s' uses no keys, and is not talked to: start it with --keys", url);
 	else if (reason == OTHER_MECHANISM)
 		snprintf(text, size, "'%s' asks for keys: give --keys DIR", url);
+	else if (c && strcmp(p->key, curve_public(c)) == 0)
+		snprintf(text, size,
+			 "'%s' breaks off the greeting: it may have another key than this "
+			 "machine's own, "
+			 "which was expected for want of %s/peers/%s.key, or no keys",
+			 url, curve_directory(c), host);
 	else if (c)
 		snprintf(text, size,
 			 "'%s' breaks off the greeting: it may have another key than "
@@ -65,7 +74,7 @@ bool refusal_words(const struct link *l, const struct port *p, int event, uint32
 {
 	enum reason reason = reason_of(event, value);
 
-	words(l, p->address->url, reason, text, size);
+	words(l, p, reason, text, size);
 	return reason == NOT_ADMITTED || reason == OTHER_MECHANISM;
 }
 
@@ -120,4 +129,22 @@ void link_on_refusal(struct link *l, struct port *p, int event, uint32_t value, 
 		socket_close(p);
 		p->open_at = now + (reason == BROKEN_OFF ? BROKEN_OFF_NS : REFUSED_NS);
 	}
+}
+
+void link_on_retry(struct port *p, int64_t now)
+{
+	if (p->nobody_since == 0)
+		p->nobody_since = now;
+	if (p->nobody_said || now - p->nobody_since < NOBODY_NS)
+		return;
+	p->nobody_said = true;
+	log_warn("nobody has been at '%s' for %d s: is it started, and is that its address?",
+		 p->address->url, (int)(NOBODY_NS / 1000000000));
+}
+
+void link_on_greeting(struct port *p)
+{
+	p->broken_off = 0;
+	p->nobody_since = 0;
+	p->nobody_said = false;
 }

@@ -50,5 +50,8 @@ bool refusal_words(const struct link *l, const struct port *p, int event, uint32
 		   char *text, size_t size);
 /* Say it, once for each reason. A connected port is closed, and to be opened again at its time. */
 void link_on_refusal(struct link *l, struct port *p, int event, uint32_t value, int64_t now);
+/* A connected port met nobody at all: say it, once it has lasted. Somebody was met. */
+void link_on_retry(struct port *p, int64_t now);
+void link_on_greeting(struct port *p);
 
 #endif

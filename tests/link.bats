@@ -172,6 +172,15 @@ ends() {
 	[ "$(cat "$place")" = precious ]
 }
 
+@test "whoever waits for a neighbour that is not there says where, once, and goes on waiting" {
+	start SINK "$stages" sink --in "tcp://no.such.host.invalid:5601" --in "$in" --insecure "$rows" 2>said
+	wait_until 120 grep -q "nobody has been at 'tcp://no.such.host.invalid:5601' for 20 s" said
+	wait_until 120 grep -q "nobody has been at '$in' for 20 s" said
+	start_source -n 50
+	wait_until 60 have 50
+	[ "$(grep -c 'nobody has been' said)" -eq 2 ]
+}
+
 @test "Ctrl-C stops the source, what is under way is stored, and all end" {
 	# A shell that is no terminal's starts its background jobs with the signal ignored.
 	local with=(env --default-signal=INT "$stages")
