@@ -175,15 +175,28 @@ int segment_look(int fd, uint64_t offset, uint64_t end, struct record *r)
 	return 0;
 }
 
+/* The block from which on there is anything: a file that damage made large is mostly a hole, and looking
+ * at each of its blocks would take hours. */
+static uint64_t skip_hole(int fd, uint64_t offset, uint64_t end)
+{
+	off_t at = lseek(fd, (off_t)offset, SEEK_DATA);
+
+	if (at < 0)
+		return errno == ENXIO ? end : offset;
+	return (uint64_t)at / SEGMENT_BLOCK * SEGMENT_BLOCK;
+}
+
 uint64_t segment_seek(int fd, uint64_t offset, uint64_t end)
 {
 	struct record r;
 
-	for (offset += SEGMENT_BLOCK; offset < end; offset += SEGMENT_BLOCK)
+	for (offset += SEGMENT_BLOCK; offset < end; offset += SEGMENT_BLOCK) {
+		offset = skip_hole(fd, offset, end);
 		if (segment_look(fd, offset, end, &r) == 0) {
 			frame_free(&r.frame);
 			return offset;
 		}
+	}
 	return end;
 }
 

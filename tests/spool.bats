@@ -211,6 +211,20 @@ rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 	[ "$(sql x.db "select first || '-' || last || ' ' || reason from drops")" = "19-19 lost before it was whole in the spool" ]
 }
 
+@test "a file of the spool that damage made terabytes large does not hold up the start" {
+	camera 20 0 30000 >stream.pgm
+	start_capture stream.pgm --on-full wait
+	wait_until 30 in_spool 550000
+	kill9 "$CAPTURE"
+	truncate -s 3T "$(find spool -name '*.spool' | sort | tail -n 1)"
+	start_capture stream.pgm 2>err
+	finish_line
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(rows x.db)" -eq 40 ]
+	[ "$(sql x.db "select first || '-' || last || ' ' || reason from drops")" = "20-20 lost before it was whole in the spool" ]
+}
+
 @test "a picture larger than the whole spool is counted, the others go on" {
 	{
 		camera 2 0 1000
