@@ -1,4 +1,5 @@
-/* Inside of a stage: shared by stage_open.c (command line, sockets, start) and stage.c (the work). */
+/* Inside of a stage: shared by stage_open.c (command line), stage_start.c (addresses, the link) and
+ * stage.c (the work). */
 #ifndef COMMON_STAGE_PRIVATE_H
 #define COMMON_STAGE_PRIVATE_H
 
@@ -6,6 +7,8 @@
 #include "common/link.h"
 #include "common/mailbox.h"
 #include "common/stage.h"
+
+#define ORPHAN_UNSAID (-1) /* orphan_ms: it was not given */
 
 struct stage {
 	const struct stage_spec *spec;

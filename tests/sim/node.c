@@ -281,7 +281,7 @@ void node_kill(struct world *w, struct node *n, const char *why)
 	w->sink_deaths += n->role == SINK;
 	n->deaths++;
 	w->hung_for_ever = w->hung_for_ever && !n->hung_for_ever;
-	/* What crashes lets its link say its last word (common/stage_open.c). */
+	/* What crashes lets its link say its last word (common/stage_start.c). */
 	out_of_the_world(w, n, strcmp(why, "poison") == 0);
 	if (w->style == PIPE && w->workers_over) {
 		/* Its parent does not replace it when the stream is over. */
