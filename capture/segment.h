@@ -1,6 +1,6 @@
 /* A file of the spool: a block of facts, then records one after the other (common/envelope.h), each
  * padded to whole blocks. Changing something in place takes one block, which a kill leaves whole and
- * a full disk allows. Only this file knows the layout; only spool.c uses it. */
+ * a full disk allows. Only this file knows the layout; only the spool uses it. */
 #ifndef CAPTURE_SEGMENT_H
 #define CAPTURE_SEGMENT_H
 

@@ -1,5 +1,6 @@
-/* Inside of the spool: shared by spool.c (the queue), spool_drop.c (what there is no room for) and
- * spool_open.c (what an earlier process left). The lock is held in all that takes a struct seg. */
+/* Inside of the spool: shared by spool.c (the queue), spool_take.c (the way out of it),
+ * spool_drop.c (what there is no room for) and spool_open.c (what an earlier process left). The lock is
+ * held in all that takes a struct seg. */
 #ifndef CAPTURE_SPOOL_PRIVATE_H
 #define CAPTURE_SPOOL_PRIVATE_H
 
