@@ -9,6 +9,8 @@ setup() {
 }
 
 teardown() {
+	# Killed, it could not take its web server with it.
+	if [ -n "${SERVE:-}" ] && kill "$SERVE" 2>/dev/null; then wait "$SERVE" || true; fi
 	end_started
 }
 
