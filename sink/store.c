@@ -253,7 +253,13 @@ static int prepare_all(struct store *s, struct err *e)
 		    " model_sha256=coalesce(model_sha256, excluded.model_sha256),"
 		    " recipe_sha256=coalesce(recipe_sha256, excluded.recipe_sha256)",
 		    e);
-	return s->run ? 0 : -1;
+	if (s->run)
+		s->around = store_prepare(s,
+					  "SELECT first, last, reason FROM drops"
+					  " WHERE source=?1 AND run=?2 AND first<=?3"
+					  " ORDER BY first DESC LIMIT 1",
+					  e);
+	return s->around ? 0 : -1;
 }
 
 static uint64_t file_bytes(struct store *s)
@@ -327,6 +333,7 @@ void store_close(struct store **s)
 	sqlite3_finalize((*s)->insert);
 	sqlite3_finalize((*s)->recall);
 	sqlite3_finalize((*s)->run);
+	sqlite3_finalize((*s)->around);
 	sqlite3_close((*s)->db);
 	keys_free(&(*s)->runs);
 	free(*s);

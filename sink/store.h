@@ -51,7 +51,7 @@ struct store_drop {
 };
 
 /* Note them, in one transaction. Ranges only grow: a second, shorter replay of a recording
- * changes nothing. Errors as store_put. */
+ * changes nothing. What has a row is left out of drops, and dropped counted from them. Errors as store_put. */
 int store_note(struct store *s, const struct store_run *runs, size_t run_count,
 	       const struct store_drop *drops, size_t drop_count, struct err *e);
 
@@ -61,7 +61,7 @@ int store_runs(struct store *s, int (*each)(void *context, const struct store_ru
 int store_rows(struct store *s, int (*each)(void *context, const struct row *row), void *context,
 	       struct err *e);
 
-/* Fill in a run's rows and errors. */
+/* Fill in a run's rows, errors and dropped. */
 int store_count(struct store *s, struct store_run *run, struct err *e);
 
 /* Add what is stored of a run, and with_drops also what was dropped of it, to *keys. */

@@ -142,8 +142,9 @@ int store_count(struct store *s, struct store_run *run, struct err *e)
 {
 	sqlite3_stmt *select =
 	    store_prepare(s,
-			  "SELECT count(*), coalesce(sum(verdict IS 'error'), 0) FROM results"
-			  " WHERE source=? AND run=?",
+			  "SELECT count(*), coalesce(sum(verdict IS 'error'), 0), (SELECT"
+			  " coalesce(sum(last - first + 1), 0) FROM drops WHERE source=?1 AND"
+			  " run=?2) FROM results WHERE source=?1 AND run=?2",
 			  e);
 	int got = SQLITE_ERROR;
 
@@ -154,6 +155,7 @@ int store_count(struct store *s, struct store_run *run, struct err *e)
 	if ((got = sqlite3_step(select)) == SQLITE_ROW) {
 		run->rows = (uint64_t)sqlite3_column_int64(select, 0);
 		run->errors = sqlite3_column_int64(select, 1);
+		run->dropped = (uint64_t)sqlite3_column_int64(select, 2);
 	} else {
 		store_failed(s, "cannot count the rows", e);
 	}

@@ -98,7 +98,9 @@ static int put_row(struct store *s, struct row *row, bool decides, bool recall, 
 	bool known = sqlite3_changes(s->db) == 0;
 	if (decides)
 		row->duplicate = known;
-	return known && recall ? recall_row(s, row, e) : 0;
+	if (!known)
+		return store_not_dropped(s, row, e);
+	return recall ? recall_row(s, row, e) : 0;
 }
 
 static int undo(struct store *s)
@@ -136,37 +138,24 @@ static int note_run(sqlite3_stmt *to, struct store *s, const struct store_run *r
 		sqlite3_bind_int64(to, 7, (int64_t)run->first);
 		sqlite3_bind_int64(to, 8, (int64_t)run->emitted);
 	}
-	sqlite3_bind_int64(to, 9, (int64_t)run->dropped);
-	sqlite3_bind_int(to, 10, run->ended);
+	sqlite3_bind_int(to, 9, run->ended);
 	int got = sqlite3_step(to);
 	sqlite3_reset(to);
 	return got == SQLITE_DONE ? 0 : -1;
 }
 
-static int note_drop(sqlite3_stmt *to, const struct store_drop *drop)
-{
-	bind_text(to, 1, drop->source);
-	sqlite3_bind_int64(to, 2, (int64_t)drop->run);
-	sqlite3_bind_int64(to, 3, (int64_t)drop->first);
-	sqlite3_bind_int64(to, 4, (int64_t)drop->last);
-	bind_text(to, 5, drop->reason);
-	int got = sqlite3_step(to);
-	sqlite3_reset(to);
-	return got == SQLITE_DONE ? 0 : -1;
-}
-
-static int note_all(struct store *s, sqlite3_stmt *run, sqlite3_stmt *drop,
-		    const struct store_run *runs, size_t run_count, const struct store_drop *drops,
-		    size_t drop_count, struct err *e)
+static int note_all(struct store *s, sqlite3_stmt *run, const struct store_run *runs,
+		    size_t run_count, const struct store_drop *drops, size_t drop_count,
+		    struct err *e)
 {
 	if (store_sql(s, "BEGIN IMMEDIATE", "cannot begin", e) < 0)
 		return -1;
+	for (size_t i = 0; i < drop_count; i++)
+		if (store_add_drop(s, &drops[i], e) < 0)
+			return -1;
 	for (size_t i = 0; i < run_count; i++)
 		if (note_run(run, s, &runs[i]) < 0)
 			return store_failed(s, "cannot note a run", e);
-	for (size_t i = 0; i < drop_count; i++)
-		if (note_drop(drop, &drops[i]) < 0)
-			return store_failed(s, "cannot note a drop", e);
 	return store_sql(s, "COMMIT", "cannot commit", e);
 }
 
@@ -176,22 +165,20 @@ int store_note(struct store *s, const struct store_run *runs, size_t run_count,
 	sqlite3_stmt *run = store_prepare(
 	    s,
 	    "INSERT INTO runs(source, run, host, pipeline, started_ts, stored_ts, expected, first,"
-	    " emitted, dropped, ended) VALUES(?1,?2,?3,?4,?5,?5,?6,?7,?8,?9,?10)"
+	    " emitted, dropped, ended) VALUES(?1,?2,?3,?4,?5,?5,?6,?7,?8,(SELECT"
+	    " coalesce(sum(last - first + 1), 0) FROM drops WHERE source=?1 AND run=?2),?9)"
 	    " ON CONFLICT(source, run) DO UPDATE SET stored_ts=excluded.stored_ts,"
 	    " expected=nullif(max(coalesce(expected, 0), coalesce(excluded.expected, 0)), 0),"
 	    " first=min(coalesce(first, excluded.first), coalesce(excluded.first, first)),"
 	    " emitted=max(coalesce(first + emitted, excluded.first + excluded.emitted),"
 	    "  coalesce(excluded.first + excluded.emitted, first + emitted))"
 	    "  - min(coalesce(first, excluded.first), coalesce(excluded.first, first)),"
-	    " dropped=max(dropped, excluded.dropped), ended=max(ended, excluded.ended)",
+	    " dropped=excluded.dropped, ended=max(ended, excluded.ended)",
 	    e);
-	sqlite3_stmt *drop =
-	    run ? store_prepare(s, "INSERT OR IGNORE INTO drops VALUES(?,?,?,?,?)", e) : NULL;
 	int result = -1;
 
-	if (drop)
-		result = note_all(s, run, drop, runs, run_count, drops, drop_count, e);
+	if (run)
+		result = note_all(s, run, runs, run_count, drops, drop_count, e);
 	sqlite3_finalize(run);
-	sqlite3_finalize(drop);
 	return result < 0 ? undo(s) : 0;
 }

@@ -113,6 +113,28 @@ finish_line() {
 	[ "$(grep -c 'are dropped' err)" -eq 1 ]
 }
 
+@test "spool full after a kill: what was stored and not acknowledged is dropped, and is a row all the same" {
+	injected "SIGKILL of capture before it hears of some forty rows, then a camera faster than the line"
+	camera 60 0 20000 >first.pgm
+	camera 600 0 20000 >stream.pgm
+	start_sink
+	start_relay --work 50ms
+	start_capture first.pgm --spool-size 4M
+	wait_until 60 have 5
+	kill -STOP "$CAPTURE" # the relay goes on with what it has
+	wait_until 60 have 45
+	kill9 "$CAPTURE"
+	kill9 "$RELAY"
+	start_capture stream.pgm --spool-size 4M --on-full drop-oldest 2>err
+	wait_until 60 grep -q 'full (4 MB): the oldest pictures are dropped' err
+	wait_until 60 all_read
+	start_relay
+	ends CAPTURE RELAY SINK
+	balanced
+	[ "$(sql x.db 'select count(*) from drops where run = (select min(run) from runs)')" -ge 1 ]
+	[ "$(sql x.db 'select count(*) from results where run = (select min(run) from runs)')" -ge 45 ]
+}
+
 @test "spool full, drop-newest: what came first is kept" {
 	injected "the same, drop-newest"
 	overflow drop-newest
