@@ -81,6 +81,21 @@ bool books_check(const struct store_run *run, struct keys *keys, struct text *wo
 	return run->ended && missing == 0;
 }
 
+void books_drops(const struct keys *drops, struct text *words)
+{
+	char line[FRAME_SOURCE_MAX + 32];
+
+	for (size_t i = 0; i < drops->count; i++) {
+		const struct key_run *r = &drops->run[i];
+		size_t shown = r->count < RANGES_SHOWN ? r->count : RANGES_SHOWN;
+		snprintf(line, sizeof line, "%s%s/%llu: ", i ? "; " : "", r->source,
+			 (unsigned long long)r->run);
+		text_puts(words, line);
+		add_ranges(words, r->range, shown, r->count);
+	}
+	text_putc(words, '\0');
+}
+
 struct audit {
 	struct store *store;
 	struct err *e;

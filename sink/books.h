@@ -14,6 +14,9 @@
  * balances, or which seqs are missing. A run whose end was never seen does not balance. */
 bool books_check(const struct store_run *run, struct keys *have, struct text *words);
 
+/* "cam/12: 4-9, 17; cam/13: 0" */
+void books_drops(const struct keys *drops, struct text *words);
+
 /* sink --audit: check all runs of a store, print a line for each. 0 all balance, 1 not, -1 *e. */
 int books_audit(const char *path, struct err *e);
 

@@ -149,6 +149,22 @@ static void mention_unseen(const struct batch *b, const struct rules *rules)
 			 rule);
 }
 
+/* Text has a place for parts only. */
+static void mention_drops(struct batch *b)
+{
+	struct text words = { 0 };
+
+	if (b->drops.count == 0 || outputs_keep_drops(b->outputs))
+		return;
+	books_drops(&b->drops, &words);
+	progress_hide(&b->progress);
+	if (!words.failed)
+		log_warn("parts that were dropped before they came here stand in no output, only "
+			 "in a store (.db): %s",
+			 words.data);
+	text_free(&words);
+}
+
 /* Note the totals, check the books, say how it went: exit code. */
 static int settle(struct batch *b, struct rules *rules, bool stopped)
 {
@@ -162,6 +178,7 @@ static int settle(struct batch *b, struct rules *rules, bool stopped)
 	else if (log_verbosity() >= 0)
 		summarise(b, &words);
 	mention_unseen(b, rules);
+	mention_drops(b);
 	if (balanced == 0) {
 		progress_hide(&b->progress);
 		log_error("the books do not balance: %.*s", (int)(words.used ? words.used - 1 : 0),

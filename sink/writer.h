@@ -73,6 +73,9 @@ int outputs_write(struct outputs *o, struct row *rows, size_t count, struct err 
 int outputs_note(struct outputs *o, const struct store_run *runs, size_t run_count,
 		 const struct store_drop *drops, size_t drop_count, struct err *e);
 
+/* Is there one that has a place for drops? */
+bool outputs_keep_drops(const struct outputs *o);
+
 /* What the first writer has of a run. */
 int outputs_keys(struct outputs *o, struct store_run *run, struct keys *keys, struct err *e);
 

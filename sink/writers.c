@@ -127,6 +127,14 @@ int outputs_note(struct outputs *o, const struct store_run *runs, size_t run_cou
 	return 0;
 }
 
+bool outputs_keep_drops(const struct outputs *o)
+{
+	for (size_t i = 0; i < o->count; i++)
+		if (o->writer[i].kind->note)
+			return true;
+	return false;
+}
+
 int outputs_keys(struct outputs *o, struct store_run *run, struct keys *keys, struct err *e)
 {
 	return o->writer[0].kind->keys(&o->writer[0], run, keys, e);

@@ -147,6 +147,16 @@ sys.exit(a != b)' "$1" "$2"
 	run -0 sink --audit r.db
 }
 
+@test "text has no place for drops: they are named at the end" {
+	sink=(r.jsonl r.csv)
+	run -0 feed --count 10 --drop-at 4
+	[[ "$output" == *"1 dropped: balanced"* ]]
+	[[ "$output" == *"stand in no output, only in a store (.db): "*"/7: 4"* ]]
+	sink=(s.jsonl s.db)
+	run -0 feed --count 10 --drop-at 4
+	[[ "$output" != *"stand in no output"* ]]
+}
+
 @test "a run that does not begin at 0 balances, however slowly it comes" {
 	sink=(r.db)
 	run -0 feed --first 10 --count 30 --rate 20
