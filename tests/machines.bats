@@ -207,6 +207,51 @@ readme_on() {
 	[ "$(by line2)" -gt $((5 * $(by line1))) ]
 }
 
+# spent PID: sets $ticks, of processor time.
+spent() {
+	local field
+	read -r -a field 2>/dev/null <"/proc/$1/stat" && ticks=$((field[13] + field[14]))
+}
+
+# Stops the worker SLOW while it has had more than a tenth of the time that FAST has had, however much else the machine does; for a
+# second and a half at most, so that nobody takes it for dead.
+slow_down() { # SLOW FAST
+	local ticks slow slow_before fast_before stopped=0
+	spent "$1" && slow_before=$ticks
+	spent "$2" && fast_before=$ticks
+	while spent "$1" && slow=$((ticks - slow_before)) && spent "$2"; do
+		if [ $((10 * slow)) -gt $((ticks - fast_before)) ] && [ $((stopped == 0 || ${EPOCHREALTIME/./} - stopped < 1500000)) -eq 1 ]; then
+			kill -STOP "$1"
+			[ "$stopped" -gt 0 ] || stopped=${EPOCHREALTIME/./}
+		else
+			kill -CONT "$1"
+			stopped=0
+		fi
+		sleep 0.02
+	done
+	kill -CONT "$1" 2>/dev/null || true
+}
+worker_of() { sql x.db "select worker from results where worker like '$1/%' limit 1" | cut -d / -f 2; }
+
+# bats test_tags=long
+@test "a machine ten times slower gets the fewest of the pictures, and the others do not wait for it" {
+	injected "SIGSTOP and SIGCONT: one worker has a tenth of the other's processor time"
+	beat=
+	frames=3000
+	start_machines 400
+	wait_until 60 by_has line1 20
+	wait_until 60 by_has line2 20
+	slow=$(worker_of line1) fast=$(worker_of line2)
+	echo "$slow" >>pids
+	before=$(by line1) others=$(by line2)
+	start SLOW slow_down "$slow" "$fast" 3>&-
+	PATIENCE=200 ends CAPTURE PREPROCESS I1 I2 SINK SLOW
+	holds
+	nobody_blamed
+	echo "slow $(($(by line1) - before)), fast $(($(by line2) - others))"
+	[ "$(($(by line2) - others))" -gt "$((2 * ($(by line1) - before)))" ]
+}
+
 # bats test_tags=long
 @test "all machines but the head are killed and come back" {
 	injected "kill -9 of both workers"
