@@ -8,7 +8,7 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 	rows=$BATS_TEST_TMPDIR/rows
 	: >"$rows"
-	port=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	port=$(free_port)
 	at=tcp://127.0.0.1:$port
 	keygen keys --name head >/dev/null
 	keygen line1 --name line1 >/dev/null
@@ -30,6 +30,20 @@ ends() { # NAME CODE
 }
 said() { grep -qF -- "$2" "$1"; }
 times() { [ "$(grep -cF -- "$2" "$1")" -eq "$3" ]; }
+# The stream lasts as long as a test takes; then all end.
+stop_all() {
+	kill -TERM "$SOURCE"
+	ends SOURCE 0
+	ends SINK 0
+	complete "$(wc -l <"$rows")"
+}
+# No row comes any more; every 2 ms one would.
+still() {
+	local before
+	before=$(wc -l <"$rows")
+	sleep 1
+	[ "$(wc -l <"$rows")" -eq "$before" ]
+}
 complete() { [ "$(awk '{ print $3 }' "$rows" | sort -n | tr '\n' ' ')" = "$(seq -s ' ' 0 $(($1 - 1))) " ]; }
 
 # Both know each other; line1 takes 127.0.0.1 for head.
@@ -141,7 +155,7 @@ tried() { [ "$(cat source.log sink.log | grep -c 'greeting failed')" -ge "$1" ];
 @test "SIGHUP lets a new key in, and shuts out one that was taken away" {
 	introduce
 	mv keys/peers/line1.key away
-	start_source -n 1500 --pace 2ms --keys keys -v
+	start_source -n 100000 --pace 2ms --keys keys -v
 	start_sink --keys line1 -v
 	wait_until 20 said sink.log 'refuses this machine'
 	[ ! -s "$rows" ]
@@ -155,49 +169,44 @@ tried() { [ "$(cat source.log sink.log | grep -c 'greeting failed')" -ge "$1" ];
 	wait_until 20 said source.log 'is not in the list any more: its connection ends'
 	wait_until 20 said sink.log 'upstream source'
 	wait_until 20 tried_again
+	wait_until 20 still
 	before=$(wc -l <"$rows")
-	sleep 1
-	[ "$(wc -l <"$rows")" -eq "$before" ]
 
 	cp away keys/peers/line1.key
 	kill -HUP "$SOURCE"
-	ends SOURCE 0
-	ends SINK 0
-	complete 1500
+	wait_until 20 have $((before + 20))
+	stop_all
 }
 tried_again() { [ "$(grep -c 'refuses this machine' sink.log)" -ge 1 ] && [ "$(grep -c 'is not in keys/peers' source.log)" -ge 2 ]; }
 
 @test "SIGHUP with a bad file in the list leaves the list as it was" {
 	introduce
-	start_source -n 500 --pace 2ms --keys keys
+	start_source -n 100000 --pace 2ms --keys keys
 	start_sink --keys line1
 	wait_until 20 have 20
 	echo nonsense >keys/peers/broken.key
 	kill -HUP "$SOURCE"
 	wait_until 20 said source.log 'broken.key: line 1 is neither'
-	said source.log 'the list of keys stays as it was'
-	ends SOURCE 0
-	ends SINK 0
-	complete 500
+	wait_until 20 said source.log 'the list of keys stays as it was'
+	wait_until 20 have $(($(wc -l <"$rows") + 20))
+	stop_all
 }
 
 @test "who connects breaks off when the key that it expects is taken away, and comes back with it" {
 	introduce
-	start_source -n 1500 --pace 2ms --keys keys
+	start_source -n 100000 --pace 2ms --keys keys
 	start_sink --keys line1
 	wait_until 20 have 20
 	mv line1/peers/127.0.0.1.key away
 	# 127.0.0.1 would be this machine, whose key is line1's.
 	kill -HUP "$SINK"
 	wait_until 20 said sink.log 'the key for'
+	wait_until 20 still # what it had taken before is stored
 	before=$(wc -l <"$rows")
-	sleep 1
-	[ "$(wc -l <"$rows")" -le $((before + 1)) ]
 	mv away line1/peers/127.0.0.1.key
 	kill -HUP "$SINK"
-	ends SOURCE 0
-	ends SINK 0
-	complete 1500
+	wait_until 20 have $((before + 20))
+	stop_all
 }
 
 @test "workers of -j read the list again too" {
@@ -405,7 +414,11 @@ def pump(a, b):
     b.close()
 while True:
     a, _ = listener.accept()
-    b = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    try:
+        b = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    except OSError: # not yet
+        a.close()
+        continue
     for pair in ((a, b), (b, a)):
         threading.Thread(target=pump, args=pair, daemon=True).start()
 END

@@ -53,22 +53,25 @@ poison() {
 # bats test_tags=smoke
 @test "SIGSTOP of a worker for 5 s, SIGCONT: not waited for, then it gets work again" {
 	injected "SIGSTOP of one of three infer for 5 s"
-	local before mark
+	local mark
+	frames=1000000
 	with stage sink SINK
 	for i in 1 2 3; do with stage infer "I$i"; done
 	with stage preprocess PREPROCESS
 	with stage capture CAPTURE --rate 220
 	wait_until 40 have 100
 	kill -STOP "$I1"
-	before=$(rows x.db)
+	mark=$(rows x.db)
 	sleep 5
-	[ "$(rows x.db)" -gt $((before + 100)) ]
-	log_says PREPROCESS 'silent: taken for dead'
+	wait_until 40 log_says PREPROCESS 'silent: taken for dead'
+	wait_until 40 have $((mark + 100))
 	mark=$(sql x.db "select count(*) from results where worker like '%/$I1'")
 	kill -CONT "$I1"
 	more_of_it() { [ "$(sql x.db "select count(*) from results where worker like '%/$I1'")" -gt $((mark + 10)) ]; }
 	wait_until 40 more_of_it
+	kill -TERM "$CAPTURE"
 	ends CAPTURE PREPROCESS I1 I2 I3 SINK
+	frames=$(rows x.db)
 	holds
 }
 
@@ -77,10 +80,10 @@ poison() {
 	injected "SIGSTOP of one of three infer until all others have ended"
 	frames=500
 	with stage sink SINK "${quick[@]}"
-	with stage infer I1 "${quick[@]}" --orphan-timeout 2s
+	with stage infer I1 "${quick[@]}" --orphan-timeout 5s
 	with stage infer I2 "${quick[@]}"
 	with stage preprocess PREPROCESS "${quick[@]}"
-	with stage capture CAPTURE "${quick[@]}" --rate 500
+	with stage capture CAPTURE "${quick[@]}" --rate 100
 	wait_until 40 have 100
 	kill -STOP "$I1"
 	ends CAPTURE PREPROCESS I2 SINK
@@ -154,10 +157,10 @@ kib_of() { awk '/VmRSS/ { print $2 }' "/proc/$1/status"; }
 
 # bats test_tags=long
 @test "a frame over which each worker hangs becomes one row that says so, the others are unharmed" {
-	injected "a frame over which every worker hangs, --work-timeout 300ms --max-tries 2"
+	injected "a frame over which every worker hangs, --work-timeout 1s --max-tries 2"
 	local i
 	frames=200
-	with stage source SOURCE "${quick[@]}" --work-timeout 300ms --max-tries 2
+	with stage source SOURCE "${quick[@]}" --work-timeout 1s --max-tries 2
 	with stage store SINK "${quick[@]}"
 	for i in 1 2 3; do with stage relay "W$i" "${quick[@]}" --work 1ms --kill-at 77 --kill-when hang; done
 	ends SOURCE SINK
@@ -202,15 +205,11 @@ kib_of() { awk '/VmRSS/ { print $2 }' "/proc/$1/status"; }
 	holds_rows
 }
 
-# A port that nobody has at the moment.
-free_port() {
-	"$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
 # through_cuts BYTES…: 6 MB frames go through a proxy that cuts one connection after the other at these bytes.
 through_cuts() {
 	local port other
-	port=$(free_port) other=$(free_port)
+	port=$(free_port 2)
+	other=$((port + 1))
 	start PROXY "$PYTHON" "$TOP/tests/faults/cut.py" "$port" "$other" "$@" >cuts 3>&-
 	tensors=tcp://127.0.0.1:$other
 	with stage source SOURCE -b 6000000
@@ -247,7 +246,8 @@ through_cuts() {
 	injected "five cuts, every 1.2 s, during 2 s of work over each of three frames"
 	local port other i
 	frames=3
-	port=$(free_port) other=$(free_port)
+	port=$(free_port 2)
+	other=$((port + 1))
 	tensors=tcp://127.0.0.1:$other
 	with stage source SOURCE
 	tensors=tcp://127.0.0.1:$port

@@ -35,9 +35,10 @@ sanitized() {
 	grep -qaE '__(asan|tsan)_init' "$BIN/infer"
 }
 
-# wait_until SECONDS COMMAND…: until the command succeeds; fails when the time is over.
+# wait_until SECONDS COMMAND…: until the command succeeds; fails when the time is over. The seconds are those of a machine
+# that has nothing else to do; any other gets five times as many.
 wait_until() {
-	local deadline=$((SECONDS + $1))
+	local deadline=$((SECONDS + 5 * $1))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$deadline" ] || {
@@ -46,6 +47,24 @@ wait_until() {
 		}
 		sleep 0.02
 	done
+}
+
+# free_port [N]: the first of N TCP ports in a row (1) that nobody has. They are not among those that the kernel gives to whoever
+# asks for any, so that nobody gets them by chance before the test does; and tests that run side by side look in other places.
+free_port() {
+	"$PYTHON" - "$$" "${1:-1}" <<-'END'
+		import socket, sys
+		pid, row = map(int, sys.argv[1:])
+		def free(port):
+		    with socket.socket() as s:
+		        try:
+		            s.bind(("", port))
+		        except OSError:
+		            return False
+		        return True
+		places = (10000 + (pid + k) * 8 % 20000 for k in range(2500))
+		print(next(p for p in places if all(free(p + i) for i in range(row))))
+	END
 }
 
 # A process that this test started and must end with it: start NAME COMMAND…; its pid is in $NAME.

@@ -78,7 +78,7 @@ check() { "$PYTHON" "$TOP/tests/kubernetes_check.py" k "$BIN"; }
 # What serves the numbers in a pod, as the manifest starts it, on a port of this test.
 serve() { # URL
 	command -v busybox >/dev/null || skip "no busybox here (busybox-static)"
-	port=$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	port=$(free_port)
 	start SERVE env PING="$BIN/ping" TMPDIR="$BATS_TEST_TMPDIR" EVERY=0.2 "$TOP/pipelines/serve-metrics.sh" "127.0.0.1:$port" "$1" 3>&-
 	wait_until 20 fetch /metrics.txt
 }
