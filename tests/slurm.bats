@@ -73,9 +73,9 @@ configuration() {
 	SelectType=select/cons_tres
 	SelectTypeParameters=CR_CPU
 	ReturnToService=2
-	SlurmdTimeout=5
-	TCPTimeout=2
-	MessageTimeout=5
+	SlurmdTimeout=15
+	TCPTimeout=5
+	MessageTimeout=30
 	KillWait=5
 	SlurmdParameters=config_overrides
 	NodeName=node1 NodeHostname=node1 NodeAddr=10.77.0.11 Port=6818 CPUs=4 RealMemory=8000
@@ -96,7 +96,7 @@ cluster() {
 		at "node$i" unshare --uts sh -c "hostname node$i; exec slurmd -N node$i" 3>&-
 	done
 	two_idle() { [ "$(at head sinfo --noheader --Node --states=idle | wc -l)" -eq 2 ]; }
-	wait_until 30 two_idle
+	wait_until 60 two_idle
 }
 
 # Pictures one after the other, round and round, until there is a file 'enough': the stream is as long as the faults take.
@@ -124,7 +124,7 @@ workers_at_least() { [ "$(workers)" -ge "$1" ]; }
 field() { # TASK NAME: of an array's element, by Slurm's word
 	at head scontrol show job "${array}_$1" | grep -oP "\b$2=\K\S+"
 }
-again() { [ "$(field "$1" Restarts)" = 1 ] && [ "$(field "$1" JobState)" = RUNNING ]; }
+again() { [ "$(field "$1" Restarts)" -gt 0 ] && [ "$(field "$1" JobState)" = RUNNING ]; }
 on_node() { [ "$(field "$1" NodeList)" = "$2" ]; }
 infer_of() { # TASK: the pid of its infer
 	local pid
@@ -133,7 +133,10 @@ infer_of() { # TASK: the pid of its infer
 		tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "SLURM_ARRAY_TASK_ID=$1" && echo "$pid"
 	done
 }
-queue_empty() { [ -z "$(at head squeue --noheader)" ]; }
+queue_empty() {
+	local queue
+	queue=$(at head squeue --noheader) && [ -z "$queue" ]
+}
 ended() { ! kill -0 "$1" 2>/dev/null; }
 
 # Every picture once, with the scores that a calm line on one machine gives it.
@@ -216,7 +219,9 @@ complete() {
 @test "SIGTERM of the head: what was taken in is finished, the array ends" {
 	start HEAD_PID fed_head 2
 	wait_until 60 workers_at_least 2
-	pid=$(ip netns pids "$net.head" | xargs -n 1 ps -o pid=,args= -p | awk '/head\.sh/ { print $1; exit }')
+	# Of those with this name the one that no other has begun.
+	pid=$(ip netns pids "$net.head" | xargs -n 1 ps -o pid=,ppid=,args= -p |
+		awk '/head\.sh/ { parent[$1] = $2 } END { for (p in parent) if (!(parent[p] in parent)) print p }')
 	kill -TERM "$pid"
 	wait_until 60 ended "$HEAD_PID"
 	wait "$HEAD_PID" || { cat head.log; false; }
