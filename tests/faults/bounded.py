@@ -8,7 +8,7 @@ Five stages under load: with STAGES the small ones of tests/c/common_stages.c (a
 two workers, a sink that binds), with --line capture, preprocess, two infer and sink with the model and the pictures of the
 demonstration. Each in turn is stopped with SIGSTOP for so long, and the memory of all others is sampled. What a
 stage may hold is what it has sent and is not acknowledged (64 MiB) and what it has taken and not begun (a window), as
-frames; a constant comes on top. In the second half of the time nothing may grow by more than a frame or two. At the
+frames; a constant comes on top. Once all have filled up, nothing may grow by more than a frame or two in half of the time. At the
 end every frame is there once, and in each stage's memory nothing is left of it. Exit 0: all of that holds.
 """
 import argparse
@@ -26,7 +26,10 @@ DEMO = pathlib.Path(__file__).resolve().parents[2] / "pipelines" / "demo"
 RETAIN = 64 << 20
 WINDOW_BUDGET, WINDOW_MOST = 64 << 20, 64
 CONSTANT = 24 << 20  # code, stacks, ZeroMQ, and what malloc cannot use for the next frame
-SLACK = 4 << 20  # of growth in the second half: two frames, and arenas
+SLACK = 4 << 20  # of growth when all have filled up: two frames, and arenas
+CRUMBS = 1 << 19
+REST = 3  # seconds without growth: so long does no scheduler let somebody wait
+PATIENCE = 60  # seconds more than were asked for, until they must have filled up
 
 
 def rss(pid):
@@ -111,7 +114,7 @@ def start(line, scratch):
             for role, command in commands.items()}
 
 
-def flowing(line, processes, limit=60):
+def flowing(line, processes, limit=300):
     """Wait until rows come again."""
     had, deadline = line.rows(), time.monotonic() + limit
     while line.rows() < had + line.wanted:
@@ -121,21 +124,33 @@ def flowing(line, processes, limit=60):
         time.sleep(0.1)
 
 
+class Watch:
+    """The most memory that each of some processes took."""
+
+    def __init__(self, processes):
+        self.processes, self.most, self.mark = processes, {role: 0 for role in processes}, {role: 0 for role in processes}
+        self.rested = time.monotonic()  # since when nobody has grown, but for crumbs
+
+    def look(self):
+        for role, process in self.processes.items():
+            self.most[role] = max(self.most[role], rss(process.pid))
+            if self.most[role] > self.mark[role] + CRUMBS:
+                self.mark[role], self.rested = self.most[role], time.monotonic()
+        time.sleep(0.04)
+
+
 def stop(stopped, processes, seconds):
-    """The most that each of the others took, and how much it grew in the second half."""
-    others = {role: p for role, p in processes.items() if role != stopped}
-    most, half, late = {}, {}, {}
+    """The most that each of the others took, and how much it grew after all had filled up."""
+    watch = Watch({role: p for role, p in processes.items() if role != stopped})
     processes[stopped].send_signal(signal.SIGSTOP)
     began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        for role, process in others.items():
-            now = rss(process.pid)
-            most[role] = max(most.get(role, 0), now)
-            part = half if time.monotonic() - began < seconds / 2 else late
-            part[role] = max(part.get(role, 0), now)
-        time.sleep(min(0.2, seconds / 50))
+    while time.monotonic() - watch.rested < max(REST, seconds / 2) and time.monotonic() - began < seconds + PATIENCE:
+        watch.look()
+    filled, began = dict(watch.most), time.monotonic()
+    while time.monotonic() - began < seconds / 2:
+        watch.look()
     processes[stopped].send_signal(signal.SIGCONT)
-    return {role: (most[role], late.get(role, 0) - half.get(role, 0)) for role in others}
+    return {role: (watch.most[role], watch.most[role] - filled[role]) for role in filled}
 
 
 def complete(line):
@@ -167,12 +182,12 @@ def main():
                 for role, (most, grew) in stop(stopped, processes, args.seconds).items():
                     bad = most > bound or grew > SLACK
                     good = good and not bad
-                    print("%-10s stopped: %-10s %6.1f MB at most, %+5.1f MB in the second half%s" %
+                    print("%-10s stopped: %-10s %6.1f MB at most, %+5.1f MB after all had filled up%s" %
                           (stopped, role, most / 1e6, grew / 1e6, "  TOO MUCH" if bad else ""), flush=True)
             flowing(line, processes)
             list(processes.values())[-1].terminate()
             for role, process in processes.items():
-                code = process.wait(60)
+                code = process.wait(300)
                 assert code == 0, "%s ended with %d" % (role, code)
             print("%d frames, each once" % complete(line))
         finally:
