@@ -72,27 +72,22 @@ ended() { ! kill -0 "$1" 2>/dev/null; }
 
 @test "the watchdog hears nothing more of a stage that hangs over a frame, while its link goes on" {
 	ear relay
-	WATCHDOG=400000 start RELAY told relay "$stages" relay --in "$in" --out "connect:$out" --work 60s
+	WATCHDOG=400000 start RELAY told relay "$stages" relay --in "$in" --out "connect:$out" --work 100s --status "$in.look"
 	wait_until 20 heard relay WATCHDOG=1 3
 	start SINK "$stages" sink --in "bind:$out" "$rows"
-	start SOURCE "$stages" source --out "$in" -n 5 -v 2>source.log
-	# Its time goes by twice without a word, and ten times more.
-	quiet_for() {
-		count=$(grep -c WATCHDOG relay.heard)
-		sleep "$1"
-		[ "$(grep -c WATCHDOG relay.heard)" -eq "$count" ]
-	}
-	wait_until 20 quiet_for 1
-	quiet_for 4
-	# Its link answers all the while: the source has not taken it for dead.
-	kill -0 "$RELAY"
-	run ! grep -q 'taken for dead' source.log
+	start SOURCE "$stages" source --out "$in" -n 5
+	busy_for() { ping --json --timeout 5s "$in.look" | jq -e --argjson ms "$1" '.busy_ms > $ms'; }
+	# Its time goes by five times over the frame, and ten times more without a word; its link answers all the while.
+	wait_until 20 busy_for 2000
+	count=$(grep -c WATCHDOG relay.heard)
+	wait_until 20 busy_for 6000
+	[ "$(grep -c WATCHDOG relay.heard)" -eq "$count" ]
 }
 
 @test "of workers one that hangs over a frame is replaced; at the third time the frame is given up, and the rest goes on" {
 	ear relay
-	WATCHDOG=600000 start RELAY told relay "$stages" relay -j 2 --in "$in" --out "connect:$out" --kill-at 5 \
-		--kill-when hang --orphan-timeout 3s 2>relay.log
+	WATCHDOG=2000000 start RELAY told relay "$stages" relay -j 2 --in "$in" --out "connect:$out" --kill-at 5 \
+		--kill-when hang --orphan-timeout 5s 2>relay.log
 	start SINK "$stages" sink --in "bind:$out" "$rows"
 	start SOURCE "$stages" source --out "$in" -n 200
 	wait_until 60 ended "$SINK"
@@ -105,12 +100,12 @@ ended() { ! kill -0 "$1" 2>/dev/null; }
 
 @test "a frame that takes its time, within the watchdog's, silences nobody" {
 	ear relay
-	WATCHDOG=2000000 start RELAY told relay "$stages" relay --in "$in" --out "connect:$out" --work 300ms
+	WATCHDOG=8000000 start RELAY told relay "$stages" relay --in "$in" --out "connect:$out" --work 1s
 	start SINK "$stages" sink --in "bind:$out" "$rows"
-	start SOURCE "$stages" source --out "$in" -n 20
-	wait_until 60 have 20
-	# The longest silence between two words of life.
-	awk -F '\t' '/WATCHDOG/ { if (last && $1 - last > most) most = $1 - last; last = $1 } END { exit most >= 2 }' relay.heard
+	start SOURCE "$stages" source --out "$in" -n 10
+	wait_until 60 have 10
+	# The longest silence between two words of life: a quarter of its time, and a frame.
+	awk -F '\t' '/WATCHDOG/ { if (last && $1 - last > most) most = $1 - last; last = $1 } END { print most; exit most >= 8 }' relay.heard
 }
 
 @test "what makes no sense in the environment is said and left aside" {
@@ -227,9 +222,11 @@ cam2|10" ]
 	chmod 440 credentials/secret.key # as systemd does it
 	ln -s "$PWD/made/peers" peers    # and Kubernetes
 	"$TOP/pipelines/take-keys.sh" credentials/secret.key peers to
-	start SINK sink --in bind:tcp://127.0.0.1:47631 --keys to x.db
-	start RELAY "$stages" relay --in "$in" --out connect:tcp://127.0.0.1:47631 --keys made
-	wait_until 20 ping --keys made tcp://127.0.0.1:47631
+	local at
+	at=tcp://127.0.0.1:$(free_port)
+	start SINK sink --in "bind:$at" --keys to x.db
+	start RELAY "$stages" relay --in "$in" --out "connect:$at" --keys made
+	wait_until 20 ping --keys made "$at"
 	# One more peer, and one less.
 	keygen --name there other 2>/dev/null
 	cp other/peers/there.key made/peers/
@@ -275,20 +272,20 @@ cam2|10" ]
 	cat >"$io/probe" <<-'END'
 		#!/bin/bash
 		exec 2>&1
-		trap 'journalctl --no-pager | tail -n 80 >/andon/journal' EXIT
+		trap 'journalctl --no-pager | tail -n 400 >/andon/journal' EXIT
 		rows() { sqlite3 -readonly /var/lib/andon/line.db "$1" 2>/dev/null; }
-		until_is() { for i in {1..300}; do [ "$($2)" = "$1" ] && return; sleep 0.1; done; echo "not within the time: $2 is $1"; exit 1; }
+		until_is() { for i in {1..600}; do [ "$($2)" = "$1" ] && return; sleep 0.1; done; echo "not within the time: $2 is $1, but $($2)"; exit 1; }
 		stored() { rows 'select count(*) from results'; }
-		restarts() { systemctl show --property=NRestarts --value andon-infer@$1; }
-		one() { restarts 1; }
-		two() { restarts 2; }
+		again() { [ "$(systemctl show --property=NRestarts --value andon-infer@$1)" -gt 0 ] && echo yes; }
+		one() { again 1; }
+		two() { again 2; }
 		until_is 9 stored
 		pid=$(systemctl show --property=MainPID --value andon-infer@1)
 		grep -E '^(Uid|CapEff|NoNewPrivs|Seccomp):' /proc/$pid/status | tr -s '[:space:]' ' '
 		kill -9 "$pid"
 		kill -STOP "$(systemctl show --property=MainPID --value andon-infer@2)"
-		until_is 1 one
-		until_is 1 two
+		until_is yes one
+		until_is yes two
 		mkdir /srv/andon/in
 		cp /andon/parts/ring-01* /srv/andon/in/
 		chown -R andon: /srv/andon
@@ -298,20 +295,19 @@ cam2|10" ]
 		systemctl show --property=StatusText --value andon-capture@cam1
 		rows "select count(*) || ' rows, ' || count(distinct seq) || ' pictures, ' || sum(coalesce(verdict, '') = 'error') || ' errors' from results"
 		ls -A /srv/andon/cam1
-		time=$(date +%s)
-		systemctl stop 'andon-*'
-		[ $(($(date +%s) - time)) -lt 20 ] && echo stopped
+		systemctl stop 'andon-*' && echo stopped
 		systemctl list-units --all --no-legend --plain 'andon-*.service' | awk '{ print $1, $3, $4 }'
 	END
 	chmod +x "$io/prepare" "$io/probe"
-	timeout -k 5 150 "$TOP/tests/systemd_boot.sh" "$io" >boot.log 2>&1 || true
+	timeout -k 5 600 "$TOP/tests/systemd_boot.sh" "$io" >boot.log 2>&1 || true
 	[ -e "$io/said" ] || skip "systemd does not start here: $(tail -n 1 boot.log)"
 	cat "$io/said"
-	cat "$io/journal" || true
+	tail -n 80 "$io/journal" || true
 	run ! grep 'not within the time' "$io/said"
 	grep -q 'CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2' "$io/said"
 	grep -q 'infer@2.service: Failed with result .watchdog' "$io/journal"
 	grep -qx '19 rows, .* 0 errors' "$io/said"
 	grep -qx stopped "$io/said"
 	run ! grep -q 'andon-.* failed' "$io/said"
+	run ! grep 'not drained within\|stop-sigterm.* timed out' "$io/journal"
 }

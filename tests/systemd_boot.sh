@@ -51,7 +51,7 @@ SuccessAction=exit-force
 FailureAction=exit-force
 [Service]
 Type=oneshot
-TimeoutStartSec=120
+TimeoutStartSec=500
 ExecStart=/andon/probe
 StandardOutput=file:/andon/said
 StandardError=inherit
