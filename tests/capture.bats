@@ -182,7 +182,7 @@ is_empty() {
 	for n in {001..150}; do ppm "photos/$n.ppm"; done
 	local address=ipc://$BATS_TEST_TMPDIR/line
 	start sink sink x.db -q --in "$address"
-	start capture capture photos --rate 300 --out "$address"
+	start capture capture photos --rate 30 --out "$address"
 	wait_until 10 has_rows x.db 30
 	kill -9 "$capture"
 	wait "$capture" || true

@@ -26,9 +26,7 @@ run_demo() {
 	[ "$(grep -c '^ring-[0-9]* *\|^ring-[0-9]*\.' <<<"$first")" -eq 60 ]
 	[ "$(sql "$db" "select count(*) from results where verdict is null or verdict = 'error'")" -eq 0 ]
 	sink --audit "$db"
-	SECONDS=0
 	run -0 --separate-stderr run_demo
-	[ "$SECONDS" -lt 20 ]
 	[ "$(rows "$db")" -eq 60 ]
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/built/demo/results.csv")" -eq 61 ]
 	diff <(grep '^ring-' <<<"$first") <(grep '^ring-' <<<"$output")

@@ -14,7 +14,7 @@ teardown() {
 # bats test_tags=smoke
 @test "kill -9 of one of three infer in the middle of the run" {
 	injected "one SIGKILL"
-	start_line
+	start_line --rate 300
 	wait_until 40 have 500
 	kill9 "$I2"
 	ends CAPTURE PREPROCESS I1 I3 SINK

@@ -19,7 +19,7 @@ def peer():
 
 def answers(s, kind, code):
     for _ in range(50):
-        if not s.poll(5000):
+        if not s.poll(60000):
             break
         m = msgpack.unpackb(s.recv_multipart()[0])
         if m["kind"] == kind and m.get("code") == code:

@@ -99,23 +99,28 @@ scores_of() {
 @test "a stage in Python joins the line that runs, beside infer" {
 	need_python zmq msgpack numpy
 	line_open
-	frames=1000
+	frames=1000000
 	with stage sink SINK
 	with stage infer I1
 	with stage preprocess PREPROCESS
 	with stage capture CAPTURE --rate 400
 	wait_until 40 have 100
 	start PY "$PYTHON" "$TOP/tests/worker.py" "$tensors" "$scores"
+	both() {
+		[ "$(sql x.db "select count(*) from results where worker = 'python' and label in ('top', 'middle', 'bottom')")" -gt 50 ] &&
+			[ "$(sql x.db "select count(*) from results where worker <> 'python' and label is not null")" -gt 50 ]
+	}
+	wait_until 40 both
+	kill -TERM "$CAPTURE"
 	ends CAPTURE PREPROCESS I1 PY SINK
-	[ "$(rows x.db)" -eq 1000 ]
-	[ "$(sql x.db "select count(*) from results where worker = 'python' and label in ('top', 'middle', 'bottom')")" -gt 50 ]
-	[ "$(sql x.db "select count(*) from results where worker <> 'python' and label is not null")" -gt 50 ]
+	sink --audit x.db
+	[ "$(sql x.db 'select max(seq) + 1 from results')" -eq "$(rows x.db)" ]
 }
 
 @test "Ctrl-C in the middle: what was begun is stored, the same line finishes the rest" {
 	line_open
 	set -o pipefail
-	local line="capture '$PICTURES' --loop 0 --count 1000"
+	local line="capture '$PICTURES' --loop 0 --count 2000"
 	local rest="| preprocess | infer -m '$MODEL' | sink x.db --quiet"
 	# A terminal's Ctrl-C reaches the whole group, which is not ignoring it.
 	env --default-signal=INT setsid bash -c "$line --rate 300 $rest" &
@@ -124,9 +129,9 @@ scores_of() {
 	wait_until 40 have 100
 	kill -INT -- "-$pipe"
 	wait_until 20 ended "$pipe"
-	[ "$(rows x.db)" -lt 1000 ]
+	[ "$(rows x.db)" -lt 2000 ]
 	[ -z "$(find "$BATS_TEST_TMPDIR" -type s)" ]
 	bash -o pipefail -c "$line $rest"
-	frames=1000
+	frames=2000
 	holds
 }

@@ -70,7 +70,7 @@ ends() {
 }
 
 @test "three workers share a source, their addresses meet in one pipe, and one dies of kill -9" {
-	start_source -n 2000
+	start_source -n 1000000
 	(
 		set -o pipefail
 		{
@@ -82,26 +82,30 @@ ends() {
 		} | sink_ "$rows"
 	) 3>&- &
 	pipe=$!
-	wait_until 20 have 300
+	all_three() { [ "$(awk '{ print $6 }' "$rows" | sort -u | wc -l)" -eq 3 ]; }
+	wait_until 20 all_three
 	kill -9 "$(cat worker2)"
+	wait_until 20 have $(($(wc -l <"$rows") + 500))
+	kill -TERM "$SOURCE"
 	wait "$pipe"
 	ends SOURCE 0
-	complete 2000
-	[ "$(awk '{ print $6 }' "$rows" | sort -u | wc -l)" -eq 3 ]
+	complete "$(wc -l <"$rows")"
 	no_leftovers
 }
 
-@test "an addressed worker dies of kill -9 among three: 2000 rows, none twice" {
-	start_source -n 2000
+@test "an addressed worker dies of kill -9 among three: no row is missing, none there twice" {
+	start_source -n 1000000
 	start_sink
 	for i in 1 2 3; do start_worker "W$i" --work 1ms; done
 	wait_until 20 have 500
 	kill9 "$W2"
+	wait_until 20 have $(($(wc -l <"$rows") + 500))
+	kill -TERM "$SOURCE"
 	ends SOURCE 0
 	ends SINK 0
 	ends W1 0
 	ends W3 0
-	complete 2000
+	complete "$(wc -l <"$rows")"
 	no_leftovers
 }
 
@@ -118,17 +122,19 @@ ends() {
 
 @test "a worker in Python, written from PROTOCOL.md, joins a running pipeline" {
 	need_python zmq msgpack numpy
-	start_source -n 1500 --pace 1ms
+	start_source -n 1000000 --pace 1ms
 	start_sink
 	start_worker W1 --work 3ms
 	wait_until 20 have 100
 	start PY "$PYTHON" "$TOP/tests/worker.py" "$in" "$out"
+	its_part() { [ "$(awk '$6 == "python"' "$rows" | wc -l)" -gt 100 ]; }
+	wait_until 20 its_part
+	kill -TERM "$SOURCE"
 	ends SOURCE 0
 	ends SINK 0
 	ends W1 0
 	ends PY 0
-	complete 1500
-	[ "$(awk '$6 == "python"' "$rows" | wc -l)" -gt 100 ]
+	complete "$(wc -l <"$rows")"
 	# The brightest third is the one that the source made so.
 	awk '$6 == "python" { split("top middle bottom", name, " "); if ($5 != name[$3 % 3 + 1]) exit 1 }' "$rows"
 	no_leftovers
@@ -136,16 +142,18 @@ ends() {
 
 @test "a worker in Python does the whole work alone, and its sudden death loses nothing" {
 	need_python zmq msgpack numpy
-	start_source -n 600 --pace 1ms
+	start_source -n 1000000 --pace 1ms
 	start_sink
 	start PY "$PYTHON" "$TOP/tests/worker.py" "$in" "$out"
 	wait_until 20 have 100
 	kill9 "$PY"
 	start PY "$PYTHON" "$TOP/tests/worker.py" "$in" "$out"
+	wait_until 20 have $(($(wc -l <"$rows") + 500))
+	kill -TERM "$SOURCE"
 	ends SOURCE 0
 	ends SINK 0
 	ends PY 0
-	complete 600
+	complete "$(wc -l <"$rows")"
 }
 
 @test "lines on standard input that are no addresses are named, and the good one among them is used" {
@@ -201,9 +209,11 @@ ends() {
 	start SOURCE env --default-signal=INT "$stages" source --out "$in" -n 100000 --pace 1ms
 	start_worker W1 --work 10s
 	start_sink
-	wait_until 20 test -S "${in#ipc://}"
-	sleep 0.3 # let it begin to work
+	busy() { ping --json --timeout 5s "$in" | jq -e '.down == 1 and .unacked > 0'; }
+	wait_until 20 busy
 	kill -INT "$SOURCE"
+	draining() { ping --json --timeout 5s "$in" | jq -e '.state == "draining"'; }
+	wait_until 20 draining
 	sleep 0.3 # two signals at once are one
 	kill -0 "$SOURCE"
 	kill -INT "$SOURCE"
@@ -260,14 +270,15 @@ greedy() {
 }
 
 @test "two receivers that want different pictures: the second is told so, with both recipes" {
-	start_source -n 400 --pace 2ms
+	start_source -n 100000 --pace 2ms
 	start_sink
 	start_worker W1 --recipe 'resize=short:256'
 	wait_until 20 have 20
 	run -65 --separate-stderr "$stages" relay --in "$in" --out "connect:$out" --recipe 'resize=short:128'
 	[[ "$stderr" == *"resize=short:256"* ]]
 	[[ "$stderr" == *"resize=short:128"* ]]
+	kill -TERM "$SOURCE"
 	ends SOURCE 0
 	ends SINK 0
-	complete 400
+	complete "$(wc -l <"$rows")"
 }

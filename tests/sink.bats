@@ -188,21 +188,25 @@ sys.exit(a != b)' "$1" "$2"
 
 @test "killed with SIGKILL again and again, every row is there once, in all outputs" {
 	local url=ipc://$BATS_TEST_TMPDIR/feed i
-	start feeder "$FEED" --count 3000 --out "$url" --heartbeat 200ms -vv 2>feeder.log
+	start feeder "$FEED" --count 1000000 --rate 1000 --out "$url" --heartbeat 200ms -vv 2>feeder.log
 	for i in 1 2 3 4 5; do
 		start sinker sink -vv --in "$url" r.db r.jsonl r.csv 2>>sink.log
 		wait_until 20 test_rows_at_least $((i * 400)) || { cat ./*.log; return 1; }
 		kill -9 "$sinker"
 	done
 	start sinker sink -vv --in "$url" r.db r.jsonl r.csv 2>>sink.log
+	wait_until 20 test_rows_at_least 2400
+	kill -TERM "$feeder"
 	ends 0 "$sinker"
 	ends 0 "$feeder"
-	[ "$(rows r.db)" -eq 3000 ]
+	local n
+	n=$(rows r.db)
+	[ "$(sql r.db 'select max(seq) + 1 from results')" -eq "$n" ]
 	[ "$(sql r.db 'pragma integrity_check')" = ok ]
-	[ "$(jq -r .seq r.jsonl | sort -n | uniq | wc -l)" -eq 3000 ]
-	[ "$(wc -l <r.jsonl)" -eq 3000 ]
-	[ "$("$PYTHON" -c 'import csv; print(len({r["seq"] for r in csv.DictReader(open("r.csv", newline=""))}))')" -eq 3000 ]
-	[ "$(wc -l <r.csv)" -eq 3001 ]
+	[ "$(jq -r .seq r.jsonl | sort -n | uniq | wc -l)" -eq "$n" ]
+	[ "$(wc -l <r.jsonl)" -eq "$n" ]
+	[ "$("$PYTHON" -c 'import csv; print(len({r["seq"] for r in csv.DictReader(open("r.csv", newline=""))}))')" -eq "$n" ]
+	[ "$(wc -l <r.csv)" -eq $((n + 1)) ]
 	run -0 sink --audit r.db
 	same_times r.db r.jsonl
 }
@@ -214,7 +218,8 @@ test_rows_at_least() {
 @test "a stream that breaks off exits 75, and the audit says that the end was not seen" {
 	local url=ipc://$BATS_TEST_TMPDIR/feed
 	start feeder "$FEED" --count 100000 --rate 500 --out "$url" 2>/dev/null
-	start sinker sink --in "$url" --orphan-timeout 500ms --heartbeat 100ms r.db 2>sink.log
+	wait_until 20 test -S "${url#ipc://}"
+	start sinker sink --in "$url" --orphan-timeout 2s --heartbeat 100ms r.db 2>sink.log
 	wait_until 20 test_stored 50
 	kill -9 "$feeder"
 	ends 75 "$sinker"
@@ -282,7 +287,7 @@ test_stored() {
 
 @test "two sinks do not share a text file" {
 	: >r.jsonl
-	start locker flock r.jsonl sleep 30
+	start locker flock --no-fork r.jsonl sleep 1000
 	wait_until 5 bash -c '! flock -n r.jsonl true'
 	run -75 sink r.jsonl </dev/null
 	[[ "$output" == *"another process is writing to it"* ]]
@@ -292,13 +297,17 @@ test_stored() {
 	sink=(r.db)
 	run -0 feed --count 1 --run 1
 	start locker "$PYTHON" -c "
-import sqlite3, time
+import os, sqlite3, time
 c = sqlite3.connect('r.db', isolation_level=None)
-c.execute('begin immediate'); open('locked', 'w'); time.sleep(2.5); c.execute('rollback')"
+c.execute('begin immediate'); open('locked', 'w')
+while not os.path.exists('enough'): time.sleep(0.02)
+c.execute('rollback')"
 	wait_until 10 test -e locked
-	run -0 feed --count 20
-	[[ "$output" == *"r.db: locked by another process: waiting"* ]]
-	[[ "$output" == *"stored again after"* ]]
+	start feeding feed --count 20 >said 2>&1
+	wait_until 20 grep -q "r.db: locked by another process: waiting" said
+	touch enough
+	ends 0 "$feeding"
+	grep -q "stored again after" said
 	[ "$(rows r.db)" -eq 21 ]
 }
 

@@ -283,7 +283,7 @@ static int try(const char *what, int expected, const char *format)
 			command[n++] = *p;
 	}
 	command[n] = '\0';
-	snprintf(full, sizeof full, "exec timeout -k 1 60 bash -o pipefail -c '%s'", command);
+	snprintf(full, sizeof full, "exec timeout -k 1 400 bash -o pipefail -c '%s'", command);
 	return check(what, shell(full), expected);
 }
 
