@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/envelope.h"
+#include "common/folder.h"
 #include "common/log.h"
 
 #define NAME_SIZE 160 /* source, run, seq, a number, suffix */
@@ -52,20 +53,6 @@ static void name_of(const struct frame *f, int number, char name[NAME_SIZE])
 		 f->seq, again);
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, bytes, size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 /* From its temporary name to the first that is free, written to name. */
 static int settle(const struct letters *l, const char *temporary, const struct frame *f,
 		  char name[NAME_SIZE])
@@ -96,8 +83,8 @@ static int keep(const struct letters *l, const struct frame *f, char name[NAME_S
 	unlinkat(l->dir, temporary, 0);
 	int fd = openat(l->dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	int result = -1;
-	if (fd >= 0 && write_all(fd, head, (size_t)n) == 0 &&
-	    (!payload || write_all(fd, payload->data, payload->size) == 0) && fsync(fd) == 0)
+	if (fd >= 0 && file_write(fd, head, (size_t)n) == 0 &&
+	    (!payload || file_write(fd, payload->data, payload->size) == 0) && fsync(fd) == 0)
 		result = settle(l, temporary, f, name);
 	if (result < 0)
 		err_set(e, "%s", strerror(errno));

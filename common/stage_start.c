@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/folder.h"
 #include "common/hash.h"
 #include "common/log.h"
 
@@ -21,16 +22,10 @@
 static int print_address(const struct address *a, struct err *e)
 {
 	char line[ADDRESS_MAX + 1];
-	size_t n = (size_t)snprintf(line, sizeof line, "%s\n", a->url), done = 0;
+	int n = snprintf(line, sizeof line, "%s\n", a->url);
 
-	while (done < n) {
-		ssize_t some = write(STDOUT_FILENO, line + done, n - done);
-		if (some >= 0)
-			done += (size_t)some;
-		else if (errno != EINTR)
-			return err_code(e, EX_IOERR, "cannot print the address: %s",
-					strerror(errno));
-	}
+	if (file_write(STDOUT_FILENO, line, (size_t)n) < 0)
+		return err_code(e, EX_IOERR, "cannot print the address: %s", strerror(errno));
 	if (isatty(STDOUT_FILENO))
 		log_warn("this is where the next stage finds the frames; give it the line above on "
 			 "its standard input, or as --in");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/curve.h"
+#include "common/folder.h"
 #include "common/program.h"
 
 #define PATH_MOST 4096
@@ -48,20 +49,6 @@ static const struct option_manual manual = {
 	.exits = "73\tthere are keys already, or the folder cannot be made",
 };
 
-static int write_all(int fd, const char *text, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, text, size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		text += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 /* A new file with these bytes, on disk, or none. */
 static int write_file(const char *path, mode_t mode, const char *text, size_t size, struct err *e)
 {
@@ -70,7 +57,7 @@ static int write_file(const char *path, mode_t mode, const char *text, size_t si
 	if (fd < 0)
 		return err_code(e, EX_CANTCREAT, "%s: %s%s", path, strerror(errno),
 				errno == EEXIST ? ": keys are never written over" : "");
-	bool good = fchmod(fd, mode) == 0 && write_all(fd, text, size) == 0 && fsync(fd) == 0;
+	bool good = fchmod(fd, mode) == 0 && file_write(fd, text, size) == 0 && fsync(fd) == 0;
 	int why = errno;
 	if (close(fd) == 0 && good)
 		return 0;
