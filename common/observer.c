@@ -21,6 +21,15 @@ struct observer {
 	struct err put_off; /* why there is no session yet; no text: nobody said anything */
 };
 
+int observer_address(struct address *at, const char *text, const char *name, struct err *e)
+{
+	if (address_parse(at, text, false, e) < 0)
+		return -1;
+	if (at->bind)
+		return err_code(e, EX_USAGE, "'%s': the stage binds it, not %s", text, name);
+	return 0;
+}
+
 struct observer *observer_open(struct address *at, const char *name, struct curve *keys,
 			       bool insecure, struct err *e)
 {

@@ -8,9 +8,21 @@
 #include "common/address.h"
 #include "common/curve.h"
 #include "common/err.h"
+#include "common/option.h"
 #include "common/wire.h"
 
 struct observer;
+
+/* Rows of its table of options, for curve_options. */
+/* clang-format off */
+#define OBSERVER_OPTIONS(keys, insecure)                                                           \
+	{ "keys", 0, OPTION_TEXT, "DIR", keys,                                                     \
+	  "this machine's keys, of which the stage must know (andon keygen)", 0, 0 },              \
+	{ "insecure", 0, OPTION_FLAG, NULL, insecure, "allow plain tcp beyond this machine", 0, 0 }
+/* clang-format on */
+
+/* Its operand: where to look. -1 with *e, also if it is to be bound. */
+int observer_address(struct address *at, const char *text, const char *name, struct err *e);
 
 /* name: of the tool, for the other side's eyes. The address, and the keys (NULL: none), are borrowed.
  * NULL with *e. */

@@ -21,10 +21,7 @@ static const struct option_row options[] = {
 	  "exit 1 if the stage has worked on one frame for longer", 0, 0 },
 	{ "max-alone", 'a', OPTION_TIME, "TIME", &alone_most,
 	  "exit 2 if a side that the stage needs has had nobody for longer", 0, 0 },
-	{ "keys", 0, OPTION_TEXT, "DIR", &keys,
-	  "this machine's keys, of which the stage must know (andon keygen)", 0, 0 },
-	{ "insecure", 0, OPTION_FLAG, NULL, &insecure, "allow plain tcp beyond this machine", 0,
-	  0 },
+	OBSERVER_OPTIONS(&keys, &insecure),
 	{ "json", 'j', OPTION_FLAG, NULL, &as_json, "one JSON object instead of the line", 0, 0 },
 	{ "prometheus", 0, OPTION_FLAG, NULL, &as_metrics,
 	  "metrics in the text format of Prometheus instead of the lines", 0, 0 },
@@ -141,15 +138,6 @@ static void ask(struct answer *a, struct curve *curve)
 	observer_close(&o);
 }
 
-static int parse(struct answer *a, const char *text, struct err *e)
-{
-	if (address_parse(&a->at, text, false, e) < 0)
-		return -1;
-	if (a->at.bind)
-		return err_code(e, EX_USAGE, "'%s': the stage binds it, not ping", text);
-	return 0;
-}
-
 /* Asks all, and says what came: the exit code. */
 static int ping(struct answer *answer, size_t count, struct curve *curve)
 {
@@ -186,7 +174,7 @@ int main(int argc, char **argv)
 		return program_fail(&e);
 	}
 	for (size_t i = 0; i < count; i++)
-		if (parse(&answer[i], argv[first + (int)i], &e) < 0)
+		if (observer_address(&answer[i].at, argv[first + (int)i], "ping", &e) < 0)
 			return program_fail(&e);
 	if (curve_options(keys, insecure, &curve, &e) < 0)
 		return program_fail(&e);

@@ -29,10 +29,7 @@ static const struct option_row options[] = {
 	{ "json", 'j', OPTION_FLAG, NULL, &as_json, "a JSON object a line", 0, 0 },
 	{ "follow", 'f', OPTION_FLAG, NULL, &follow,
 	  "when the stage ends, wait for the next one at this address", 0, 0 },
-	{ "keys", 0, OPTION_TEXT, "DIR", &keys,
-	  "this machine's keys, of which the stage must know (andon keygen)", 0, 0 },
-	{ "insecure", 0, OPTION_FLAG, NULL, &insecure, "allow plain tcp beyond this machine", 0,
-	  0 },
+	OBSERVER_OPTIONS(&keys, &insecure),
 	{ "timeout", 't', OPTION_TIME, "TIME", &timeout_ms,
 	  "give up (exit 69) when no stage has been there for so long, 0 never", 0, 8.64e8 },
 	{ 0 },
@@ -361,13 +358,9 @@ int main(int argc, char **argv)
 	struct tap tap;
 	struct err e;
 
-	if (address_parse(&at, argv[first], false, &e) < 0 ||
+	if (observer_address(&at, argv[first], "tap", &e) < 0 ||
 	    curve_options(keys, insecure, &curve, &e) < 0)
 		return program_fail(&e);
-	if (at.bind) {
-		err_code(&e, EX_USAGE, "'%s': the stage binds it, not tap", argv[first]);
-		return program_fail(&e);
-	}
 	tap = (struct tap){ .url = at.url };
 	if (open_directory(&tap, &e) < 0)
 		return program_fail(&e);
