@@ -61,6 +61,16 @@ double row_real(const struct row *r, const struct column *c)
 	return c->kind == COLUMN_F32 ? (double)*(const float *)at : *(const double *)at;
 }
 
+void row_number(struct text *to, const struct row *r, const struct column *c)
+{
+	if (c->kind == COLUMN_INT)
+		text_int(to, row_int(r, c));
+	else if (c->kind == COLUMN_F32)
+		text_f32(to, (float)row_real(r, c));
+	else
+		text_f64(to, row_real(r, c));
+}
+
 bool row_has(const struct row *r, const struct column *c)
 {
 	switch (c->kind) {

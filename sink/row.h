@@ -55,6 +55,8 @@ const char *row_text(const struct row *r, const struct column *c); /* NULL: none
 int64_t row_int(const struct row *r, const struct column *c);
 double row_real(const struct row *r, const struct column *c); /* COLUMN_F32 and COLUMN_F64 */
 bool row_has(const struct row *r, const struct column *c);
+void row_number(struct text *to, const struct row *r,
+		const struct column *c); /* COLUMN_INT, …_F32, …_F64 */
 
 /* Make the row of a frame, which may be freed afterwards. A frame that cannot be judged (failed
  * upstream, no finite score, scores that contradict the label) makes an error row. row: all zeroes

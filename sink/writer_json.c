@@ -14,15 +14,8 @@ static void put_value(struct text *to, const struct row *row, const struct colum
 	case COLUMN_JSON:
 		text_puts(to, row_text(row, c));
 		break;
-	case COLUMN_INT:
-		text_int(to, row_int(row, c));
-		break;
-	case COLUMN_F32:
-		text_f32(to, (float)row_real(row, c));
-		break;
-	case COLUMN_F64:
-		text_f64(to, row_real(row, c));
-		break;
+	default:
+		row_number(to, row, c);
 	}
 }
 
