@@ -247,8 +247,7 @@ worker_of() { sql x.db "select worker from results where worker like '$1/%' limi
 @test "a machine ten times slower gets the fewest of the pictures, and the others do not wait for it" {
 	injected "SIGSTOP and SIGCONT: one worker has a tenth of the other's processor time"
 	beat=
-	frames=3000
-	start_machines 400
+	start_machines 3000
 	wait_until 60 by_has line1 20
 	wait_until 60 by_has line2 20
 	slow=$(worker_of line1) fast=$(worker_of line2)
