@@ -182,10 +182,10 @@ def one(case):
 
 
 def sample(calls):
-    """All small n, then evenly."""
-    few = min(calls, max(options.sample // 2, 1))
+    """Half of them small n, the others evenly."""
+    few = min(calls, options.sample // 2)
     rest = options.sample - few
-    return sorted(set(range(1, few + 1)) | {few + (calls - few) * i // (rest + 1) for i in range(1, rest + 1)} - {0})
+    return sorted(set(range(1, few + 1)) | {few + (calls - few + 1) * i // (rest + 1) for i in range(1, rest + 1)} - {0})
 
 
 def cases():
