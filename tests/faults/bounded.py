@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """No stage grows while another one stands still.
 
-    tests/faults/bounded.py STAGES [--seconds 120] [--bytes 150000]
-    tests/faults/bounded.py --line BIN [--seconds 120] [--rate 200]
+    tests/faults/bounded.py STAGES [--seconds 120] [--bytes 150000] [--stop ROLE]
+    tests/faults/bounded.py --line BIN [--seconds 120] [--rate 200] [--stop ROLE]
 
 Five stages under load: with STAGES the small ones of tests/c/common_stages.c (a source of 500 frames a second, one in the middle,
 two workers, a sink that binds), with --line capture, preprocess, two infer and sink with the model and the pictures of the
-demonstration. Each in turn is stopped with SIGSTOP for so long, and the memory of all others is sampled. What a
+demonstration. Each in turn (or one) is stopped with SIGSTOP for so long, and the memory of all others is sampled. What a
 stage may hold is what it has sent and is not acknowledged (64 MiB) and what it has taken and not begun (a window), as
 frames; a constant comes on top. Once all have filled up, nothing may grow by more than a frame or two in half of the time. At the
 end every frame is there once, and in each stage's memory nothing is left of it. Exit 0: all of that holds.
@@ -167,6 +167,7 @@ def main():
     p.add_argument("--seconds", type=float, default=120)
     p.add_argument("--bytes", type=int, default=150000)
     p.add_argument("--rate", type=float, default=200)
+    p.add_argument("--stop")
     args = p.parse_args()
     if bool(args.stages) == bool(args.line):
         p.error("STAGES or --line BIN")
@@ -177,7 +178,7 @@ def main():
         processes = start(line, scratch)
         try:
             print("%s, each stopped for %g s; nobody may take more than %.1f MB" % (line.what, args.seconds, bound / 1e6))
-            for stopped in list(processes):
+            for stopped in [args.stop] if args.stop else list(processes):
                 flowing(line, processes)
                 for role, (most, grew) in stop(stopped, processes, args.seconds).items():
                     bad = most > bound or grew > SLACK
