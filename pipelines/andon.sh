@@ -52,7 +52,11 @@ shift
 case $command in
 -h | --help) usage; exit 0 ;;
 --exec-path) echo "$lib"; exit 0 ;;
---version) exec "$lib/capture" --version ;;
+--version)
+	version=$("$lib/capture" --version)
+	echo "andon ${version##* }"
+	exit 0
+	;;
 help) # andon help, andon help capture
 	[ $# -gt 0 ] || { usage; exit 0; }
 	command=$1

@@ -146,6 +146,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	for name in capture preprocess infer sink; do
 		[[ $output == *"  $name "* ]]
 	done
+	[[ "$(./here --version)" =~ ^andon\ [0-9.]+$ ]]
 	[ "$(./here --exec-path)" = "$PWD/root/opt/andon/lib/andon" ]
 	diff <(./here sink --help) <(sink --help)
 	diff <(./here help infer) <(infer --help)

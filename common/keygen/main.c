@@ -46,7 +46,8 @@ static const struct option_manual manual = {
 		    "scp keys/peers/head.key line1:keys/peers/\n"
 		    "scp line1:keys/peers/line1.key keys/peers/\n"
 		    "andon sink results.db --in bind:tcp://*:5602 --keys keys",
-	.exits = "73\tthere are keys already, or the folder cannot be made",
+	.exits = "0\tthe keys are made\n"
+		 "73\tthere are keys already, or the folder cannot be made",
 };
 
 /* A new file with these bytes, on disk, or none. */
