@@ -36,7 +36,7 @@ packages := libzmq3-dev libmsgpack-dev libpng-dev libdeflate-dev libjpeg62-turbo
 test_packages := bats bats-assert bats-support shellcheck sqlite3 jq clang clang-format libclang-rt-14-dev man-db procps \
 	python3-pil python3-numpy python3-onnx python3-zmq python3-msgpack python3-opencv ffmpeg \
 	slurmctld slurmd slurm-client munge iproute2 iptables systemd \
-	python3-yaml python3-jsonschema python3-prometheus-client podman catatonit runc busybox-static
+	python3-yaml python3-jsonschema python3-prometheus-client podman catatonit debootstrap runc busybox-static
 libs_common     := -lzmq -lmsgpackc -lsodium -ljansson -lpthread -lm
 libs_capture    := -lpng -ljpeg -ldeflate
 libs_preprocess :=

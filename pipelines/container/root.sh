@@ -2,7 +2,7 @@
 # Make of an installed tree (make install PREFIX=/usr DESTDIR=DIR) all that a container needs: root.sh DIR
 #
 # Nothing of a distribution but the libraries that the programs are linked with, and one static busybox for `andon`, for
-# take-keys.sh and for somebody who looks inside (sh, ls, tar: kubectl cp wants it). A new library needs no edit here.
+# take-keys.sh, for serve-metrics.sh and for somebody who looks inside (sh, ls, tar: kubectl cp wants it). A new library needs no edit here.
 set -eu
 root=$1
 busybox=$(command -v busybox) || { echo "root.sh: error: no busybox here: apt-get install busybox-static" >&2; exit 69; }
