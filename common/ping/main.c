@@ -157,9 +157,21 @@ static int ping(struct answer *answer, size_t count, struct curve *curve)
 	return code;
 }
 
+/* What the command line asks for. */
+static int understand(struct answer *answer, size_t count, char **urls, struct curve **curve,
+		      struct err *e)
+{
+	if (as_json && as_metrics)
+		return err_code(e, EX_USAGE, "--json or --prometheus, not both");
+	for (size_t i = 0; i < count; i++)
+		if (observer_address(&answer[i].at, urls[i], "ping", e) < 0)
+			return -1;
+	return curve_options(keys, insecure, curve, e);
+}
+
 int main(int argc, char **argv)
 {
-	int first = program_open(&manual, options, 1, INT_MAX, argc, argv);
+	int first = program_open(&manual, options, 1, INT_MAX, argc, argv), code;
 	size_t count = (size_t)(argc - first);
 	struct answer *answer = calloc(count, sizeof *answer);
 	struct curve *curve = NULL;
@@ -169,16 +181,10 @@ int main(int argc, char **argv)
 		err_code(&e, EX_OSERR, "no memory");
 		return program_fail(&e);
 	}
-	if (as_json && as_metrics) {
-		err_code(&e, EX_USAGE, "--json or --prometheus, not both");
-		return program_fail(&e);
-	}
-	for (size_t i = 0; i < count; i++)
-		if (observer_address(&answer[i].at, argv[first + (int)i], "ping", &e) < 0)
-			return program_fail(&e);
-	if (curve_options(keys, insecure, &curve, &e) < 0)
-		return program_fail(&e);
-	int code = ping(answer, count, curve);
+	if (understand(answer, count, argv + first, &curve, &e) < 0)
+		code = program_fail(&e);
+	else
+		code = ping(answer, count, curve);
 	curve_close(&curve);
 	free(answer);
 	if (fflush(stdout) != 0 && code == 0)
