@@ -167,15 +167,6 @@ static size_t room(const struct tensor *t)
 	return (tensor_bytes(t) + TENSOR_ALIGN) & ~(size_t)(TENSOR_ALIGN - 1);
 }
 
-int graph_adopt(struct graph *g, struct tensor *t, void *values, struct err *e)
-{
-	if (arena_charge(g->arena, room(t), e) < 0)
-		return -1;
-	t->data = values;
-	t->owned = true;
-	return 0;
-}
-
 int graph_fill(struct graph *g, struct tensor *t, struct err *e)
 {
 	size_t own = tensor_bytes(t);

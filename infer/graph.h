@@ -41,12 +41,15 @@ struct graph {
 	int input_count, output_count;
 	struct graph_domain *domains;
 	struct graph_property *properties;
-	struct reader_memory *reader; /* onnx/, while it reads */
-	bool mapped;                  /* the bytes are a file's pages, which can be read again */
-	double fold_work;             /* spent on folding so far */
-	size_t file_bytes;            /* of what it was read from, 0: unknown */
-	int64_t looks;                /* what passes have looked at that may be quadratic */
-	bool late;                    /* rows of OP_LATE are folded too */
+	const uint8_t *file; /* onnx/, while it reads */
+	size_t file_size;
+	uintptr_t read_low, read_high; /* of its pages, between which some may be held */
+	size_t read_bytes;             /* read since they were released */
+	bool mapped;                   /* it is a file's pages, which can be read again */
+	double fold_work;              /* spent on folding so far */
+	size_t file_bytes;             /* of what it was read from, 0: unknown */
+	int64_t looks;                 /* what passes have looked at that may be quadratic */
+	bool late;                     /* rows of OP_LATE are folded too */
 
 	/* plan.c */
 	struct node **order;
@@ -80,10 +83,6 @@ void graph_remove(struct graph *g, struct node *n);
 /* Memory for a constant's values, to be written; 0 or -1 with *e. graph_drop gives it back. */
 int graph_fill(struct graph *g, struct tensor *t, struct err *e);
 void graph_drop(struct graph *g, struct tensor *t);
-
-/* Values that stand in memory from aligned_alloc, a line longer than they, become t's: 0, or -1 with *e
- * and they remain the caller's. */
-int graph_adopt(struct graph *g, struct tensor *t, void *values, struct err *e);
 
 /* Count readers: t->uses (a graph output counts as one), t->reader (the last of them). */
 void graph_uses(struct graph *g);

@@ -154,8 +154,16 @@ peak() {
 		f = onnx.TensorProto.FLOAT
 		g = h.make_graph(nodes, "g", [h.make_tensor_value_info("x", f, (1, 512, 20, 20))], [h.make_tensor_value_info("y", f, (1, 1000))], inits)
 		onnx.save(h.make_model(g, opset_imports=[h.make_opsetid("", 13)]), "wide.onnx")
+
+		# one matrix is most of it, as VGG's is, in bytes
+		inits = [n.from_array(np.float32(0.01), "s"), n.from_array(np.uint8(128), "z"), n.from_array(np.int8(0), "o"),
+		         n.from_array(r.integers(-127, 128, (4096, 8192), dtype=np.int8), "w")]
+		nodes = [h.make_node("QuantizeLinear", ["x", "s", "z"], ["a"]), h.make_node("DequantizeLinear", ["a", "s", "z"], ["b"]),
+		         h.make_node("DequantizeLinear", ["w", "s", "o"], ["v"]), h.make_node("Gemm", ["b", "v"], ["y"], transB=1)]
+		g = h.make_graph(nodes, "g", [h.make_tensor_value_info("x", f, (1, 8192))], [h.make_tensor_value_info("y", f, (1, 4096))], inits)
+		onnx.save(h.make_model(g, opset_imports=[h.make_opsetid("", 13)]), "bytes.onnx")
 	PART
-	local base kb bytes model models=(wide.onnx)
+	local base kb bytes model models=(wide.onnx bytes.onnx)
 	[ ! -e "$DATA/models/squeezenet1.0_fp16" ] || models+=("$DATA/models/squeezenet1.0_fp16/model.onnx")
 	read -r kb bytes < <(peak "$TOP/pipelines/demo/rings.onnx")
 	base=$((kb - bytes / 1024))

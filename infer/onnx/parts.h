@@ -5,22 +5,26 @@
 #include "infer/onnx/onnx.h"
 #include "onnx/onnx.pb-c.h"
 
-/* scan.c: walk a message by its description before protobuf-c does: wire format, nesting. */
-int scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t size,
-		 struct err *e);
+/* scan.c: walk a message by its description before protobuf-c does: wire format, nesting. What protobuf-c
+ * may unpack is the extract that this returns, to be freed with free(): every TensorProto's raw_data says in it
+ * where the values lie. NULL with *e. */
+uint8_t *scan_message(const ProtobufCMessageDescriptor *d, const uint8_t *bytes, size_t size,
+		      size_t *extract_bytes, struct err *e);
+
+/* In an extract's raw_data, behind a byte that is 0; behind one that is not, the values themselves. */
+struct raw_place {
+	uint64_t at, bytes; /* in the file */
+};
+
+/* The values that a TensorProto's raw_data in an extract of g's file stands for. */
+int raw_values(const struct graph *g, const ProtobufCBinaryData *p, const uint8_t **values,
+	       size_t *bytes, struct err *e);
 
 /* memory.c: an allocator for protobuf-c that stops at a limit and frees all at once. */
 struct reader_memory;
 struct reader_memory *reader_memory_new(size_t limit);
 void reader_memory_free(struct reader_memory **m);
 ProtobufCAllocator *reader_memory_allocator(struct reader_memory *m);
-/* Give back a piece of this size, if it is a large one; it must not be touched again. */
-void reader_memory_drop(struct reader_memory *m, void *piece, size_t bytes);
-/* Let the caller have a piece for good, to be freed with free(): aligned and with zeros behind it as a
- * tensor's values are. False if it is too small for that. */
-bool reader_memory_give(struct reader_memory *m, void *piece, size_t bytes);
-/* What is unpacked is a mapped file: its pages may go once they have been copied. */
-void reader_memory_file(struct reader_memory *m, void *file, size_t bytes);
 bool reader_memory_full(const struct reader_memory *m);    /* its limit was reached */
 bool reader_memory_starved(const struct reader_memory *m); /* the system had no more */
 

@@ -1,6 +1,7 @@
 /* ModelProto to graph: opsets, constants, inputs, nodes, outputs, metadata, in that order. */
 #include "infer/onnx/onnx.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -208,15 +209,21 @@ static int read_model(struct graph *g, const Onnx__ModelProto *p, struct err *e)
 }
 
 static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *d, struct reader_memory *m,
-				const void *bytes, size_t size, struct err *e)
+				const struct graph *g, struct err *e)
 {
+	size_t size;
+	uint8_t *extract = scan_message(d, g->file, g->file_size, &size, e);
 	ProtobufCMessage *message;
 
-	if (scan_message(d, bytes, size, e) < 0)
+	if (!extract)
 		return NULL;
-	message = protobuf_c_message_unpack(d, reader_memory_allocator(m), size, bytes);
+	if (g->mapped)
+		madvise((void *)(uintptr_t)g->file, g->file_size, MADV_DONTNEED);
+	message = protobuf_c_message_unpack(d, reader_memory_allocator(m), size, extract);
+	free(extract);
 	if (!message && reader_memory_full(m))
-		err_set(e, "not supported: more parts than a file of %zu bytes explains", size);
+		err_set(e, "not supported: more parts than a file of %zu bytes explains",
+			g->file_size);
 	else if (!message && reader_memory_starved(m))
 		err_code(e, EX_OSERR, "memory is short");
 	else if (!message)
@@ -232,16 +239,12 @@ int onnx_read(struct graph *g, const void *bytes, size_t size, struct err *e)
 
 	if (!m)
 		return err_code(e, EX_OSERR, "memory is short");
-	if (g->mapped)
-		reader_memory_file(m, (void *)(uintptr_t)bytes, size);
-	message = unpack(&onnx__model_proto__descriptor, m, bytes, size, e);
-	if (message) {
-		if (g->mapped)
-			madvise((void *)(uintptr_t)bytes, size, MADV_DONTNEED);
-		g->reader = m;
+	g->file = bytes;
+	g->file_size = size;
+	message = unpack(&onnx__model_proto__descriptor, m, g, e);
+	if (message)
 		result = read_model(g, (const Onnx__ModelProto *)message, e);
-		g->reader = NULL;
-	}
+	g->file = NULL;
 	reader_memory_free(&m);
 	return result;
 }
@@ -255,9 +258,12 @@ int onnx_read_tensor(struct graph *g, struct tensor *t, const void *bytes, size_
 
 	if (!m)
 		return err_code(e, EX_OSERR, "memory is short");
-	message = unpack(&onnx__tensor_proto__descriptor, m, bytes, size, e);
+	g->file = bytes;
+	g->file_size = size;
+	message = unpack(&onnx__tensor_proto__descriptor, m, g, e);
 	if (message)
 		result = read_tensor(g, t, (const Onnx__TensorProto *)message, e);
+	g->file = NULL;
 	reader_memory_free(&m);
 	return result;
 }

@@ -1,10 +1,13 @@
 /* TensorProto to tensor: the values stand in raw_data (little-endian, at any alignment) or in the
  * field of their type, and must be exactly as many as the dims say. */
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "infer/half.h"
 #include "infer/onnx/parts.h"
+
+#define PIECE ((size_t)256 << 10)
+#define PAGES ((size_t)64 << 10)
 
 int read_type(int number, enum dtype *dtype, bool *half, struct err *e)
 {
@@ -28,18 +31,43 @@ static int short_of(const struct tensor *t, size_t have, struct err *e)
 		       t->name, have, tensor_count(t));
 }
 
-static int from_raw(struct tensor *t, const ProtobufCBinaryData *raw, struct err *e)
+/* Values are read piece by piece, and the file's own pages go as that goes on: else file and values would be
+ * held at once. The system brings pages in groups. */
+static void release(struct graph *g, const uint8_t *from, size_t bytes)
+{
+	uintptr_t low = (uintptr_t)from & ~(uintptr_t)(PAGES - 1);
+	uintptr_t high = ((uintptr_t)from + bytes + PAGES - 1) & ~(uintptr_t)(PAGES - 1);
+	uintptr_t first = (uintptr_t)g->file, end = first + g->file_size;
+
+	g->read_low = g->read_bytes == 0 || low < g->read_low ? low : g->read_low;
+	g->read_high = g->read_bytes == 0 || high > g->read_high ? high : g->read_high;
+	g->read_bytes += bytes;
+	if (!g->mapped || g->read_bytes < PIECE)
+		return;
+	low = g->read_low > first ? g->read_low : first;
+	high = g->read_high < end ? g->read_high : end;
+	madvise((void *)low, high - low, MADV_DONTNEED);
+	g->read_bytes = 0;
+}
+
+static int from_raw(struct graph *g, struct tensor *t, const uint8_t *raw, size_t bytes,
+		    struct err *e)
 {
 	size_t each = t->half ? 2 : dtype_size(t->dtype), count = tensor_count(t);
+	size_t room = dtype_size(t->dtype), n;
 
-	if (raw->len != count * each)
-		return short_of(t, raw->len / each, e);
-	if (!t->half) {
-		if (raw->len)
-			memcpy(t->data, raw->data, raw->len);
-		return 0;
+	if (bytes != count * each)
+		return short_of(t, bytes / each, e);
+	for (size_t i = 0; i < count; i += n) {
+		char *to = (char *)t->data + i * room;
+
+		n = count - i < PIECE / each ? count - i : PIECE / each;
+		if (t->half)
+			half_to_float(raw + i * each, (float *)(void *)to, n);
+		else
+			memcpy(to, raw + i * each, n * each);
+		release(g, raw + i * each, n * each);
 	}
-	half_to_float(raw->data, t->data, count);
 	return 0;
 }
 
@@ -73,10 +101,8 @@ static int from_field(struct tensor *t, size_t have, const void *data, struct er
 	return 0;
 }
 
-static int values(struct tensor *t, const Onnx__TensorProto *p, struct err *e)
+static int from_fields(struct tensor *t, const Onnx__TensorProto *p, struct err *e)
 {
-	if (p->has_raw_data)
-		return from_raw(t, &p->raw_data, e);
 	if (t->half)
 		return from_int32(t, p, e);
 	switch (t->dtype) {
@@ -91,33 +117,24 @@ static int values(struct tensor *t, const Onnx__TensorProto *p, struct err *e)
 	}
 }
 
-/* Bytes that the file brings for it: what its shape asks for is not taken before they are there. */
-static size_t backing(const Onnx__TensorProto *p)
+/* What its shape asks for is not taken before the bytes that the file brings for it are there. */
+static int values(struct graph *g, struct tensor *t, const Onnx__TensorProto *p, struct err *e)
 {
-	return p->has_raw_data
-		   ? p->raw_data.len
-		   : p->n_float_data + p->n_double_data + p->n_int64_data + p->n_int32_data;
-}
+	size_t have = p->n_float_data + p->n_double_data + p->n_int64_data + p->n_int32_data;
+	const uint8_t *raw = NULL;
 
-/* Raw values that lie in memory as t's do become t's, without a copy: 1 done, 0 they must be copied,
- * -1 with *e. */
-static int take_over(struct graph *g, struct tensor *t, const Onnx__TensorProto *p, struct err *e)
-{
-	const ProtobufCBinaryData *raw = &p->raw_data;
-
-	if (!g->reader || !p->has_raw_data || t->half || raw->len != tensor_bytes(t) ||
-	    !reader_memory_give(g->reader, raw->data, raw->len))
-		return 0;
-	if (graph_adopt(g, t, raw->data, e) == 0)
-		return 1;
-	free(raw->data);
-	return -1;
+	if (p->has_raw_data && raw_values(g, &p->raw_data, &raw, &have, e) < 0)
+		return -1;
+	if (tensor_count(t) > have)
+		return short_of(t, have, e);
+	if (graph_fill(g, t, e) < 0)
+		return -1;
+	return raw ? from_raw(g, t, raw, have, e) : from_fields(t, p, e);
 }
 
 int read_tensor(struct graph *g, struct tensor *t, const Onnx__TensorProto *p, struct err *e)
 {
 	enum dtype dtype;
-	int taken;
 
 	if (p->n_external_data > 0 ||
 	    (p->has_data_location &&
@@ -134,13 +151,8 @@ int read_tensor(struct graph *g, struct tensor *t, const Onnx__TensorProto *p, s
 	if (read_type(p->data_type, &dtype, &t->half, e) < 0 ||
 	    tensor_shape(t, dtype, (int)p->n_dims, p->dims, e) < 0)
 		return err_at(e, "tensor '%.80s'", t->name);
-	if (tensor_count(t) > backing(p))
-		return short_of(t, backing(p), e);
-	taken = take_over(g, t, p, e);
-	if (taken < 0 || (!taken && (graph_fill(g, t, e) < 0 || values(t, p, e) < 0)))
+	if (values(g, t, p, e) < 0)
 		return -1;
-	if (!taken && p->has_raw_data && g->reader) /* nobody reads them again */
-		reader_memory_drop(g->reader, p->raw_data.data, p->raw_data.len);
 	t->constant = true;
 	return 0;
 }
