@@ -3,8 +3,11 @@
 #include "infer/graph.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TRIM_BYTES ((size_t)1 << 20)
 
 static struct tensor *root(struct tensor *t)
 {
@@ -229,12 +232,19 @@ static uint32_t alone(const struct node *n)
 	return bits;
 }
 
-/* Once it has packed them they go: so that both are not held of all nodes. */
-static void drop_packed(struct graph *g, struct node *n)
+/* Once it has packed them they go: so that both are not held of all nodes. Small ones leave holes in the heap,
+ * whose pages go back to the system now and then. */
+static void drop_packed(struct graph *g, struct node *n, size_t *dropped)
 {
 	for (int i = 0; i < n->in_count && i < 32; i++)
-		if (n->unread & n->alone & 1u << i)
+		if (n->unread & n->alone & 1u << i) {
+			*dropped += tensor_bytes(n->in[i]);
 			graph_drop(g, n->in[i]);
+		}
+	if (*dropped < TRIM_BYTES)
+		return;
+	malloc_trim(0);
+	*dropped = 0;
 }
 
 static size_t constant_bytes(const struct node *n)
@@ -261,6 +271,7 @@ static int heavier(const void *a, const void *b)
 static int choose_kernels(struct graph *g, struct err *e)
 {
 	int count = 0;
+	size_t dropped = 0;
 
 	g->order = arena_array(g->arena, (size_t)g->node_count, sizeof(struct node *), e);
 	g->least_ns = arena_array(g->arena, (size_t)g->node_count, sizeof *g->least_ns, e);
@@ -279,7 +290,7 @@ static int choose_kernels(struct graph *g, struct err *e)
 		n->alone = alone(n);
 		if (n->op->plan && n->op->plan(n, e) < 0)
 			return graph_at(n, e);
-		drop_packed(g, n);
+		drop_packed(g, n, &dropped);
 		if (n->work_bytes > g->work_bytes)
 			g->work_bytes = n->work_bytes;
 	}
