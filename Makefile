@@ -253,5 +253,4 @@ clean:
 .PHONY: all man failpoints test test-faults test-threads test-arm64 test-programs fuzz fuzz-programs lint deps deps-test demo install \
 	clean bench soak
 .DELETE_ON_ERROR:
-.SECONDARY:
 -include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
