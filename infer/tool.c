@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -265,6 +264,21 @@ static double process_age_ms(void)
 	       (double)start * 1e3 / (double)sysconf(_SC_CLK_TCK);
 }
 
+/* The largest resident set. Not of getrusage: Linux counts there what stood in this process before exec. */
+static long peak_kb(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[128];
+	long kb = 0;
+
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "VmHWM: %ld", &kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kb;
+}
+
 static int rising(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -275,12 +289,8 @@ static int rising(const void *a, const void *b)
 static void print_bench(const struct tool *t, const struct model *m, double *ms, double cpu,
 			double ready_ms)
 {
-	struct rusage use;
-	double median, gflops;
+	double median, gflops, mean = 0;
 
-	double mean = 0;
-
-	getrusage(RUSAGE_SELF, &use);
 	for (int64_t i = 0; i < t->runs; i++)
 		mean += ms[i] / (double)t->runs;
 	qsort(ms, (size_t)t->runs, sizeof *ms, rising);
@@ -300,7 +310,7 @@ static void print_bench(const struct tool *t, const struct model *m, double *ms,
 			 "GFLOP/s, peak "
 			 "%ld kB, ready after %.1f ms, arena %zu bytes, weights %zu bytes, %d "
 			 "thread(s), kernels %s\n",
-	       median, ms[0], mean, cpu / (double)t->runs, gflops, use.ru_maxrss, ready_ms,
+	       median, ms[0], mean, cpu / (double)t->runs, gflops, peak_kb(), ready_ms,
 	       model_arena_bytes(m), model_weight_bytes(m),
 	       t->model.threads > 0 ? t->model.threads : 1, model_kernels(m));
 }
