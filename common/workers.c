@@ -181,6 +181,9 @@ static bool to_be_replaced(struct team *t, const struct worker *w, int status)
 			t->code = code;
 		return false;
 	}
+	/* Asked to leave before it could hear that: its part of the work goes to others all the same. */
+	if (WTERMSIG(status) == SIGTERM && !t->stopping)
+		return false;
 	t->last_signal = WTERMSIG(status);
 	if (t->stopping || t->over)
 		return false;

@@ -35,6 +35,8 @@ children() { # PARENT N: its children are in $kids
 	mapfile -t kids < <(pgrep -P "$1")
 	printf '%s\n' "${kids[@]}" >>pids
 }
+# All N are there and can be asked to leave.
+in_session() { [ "$(ping --json --timeout 5s "$pictures" | jq .down)" -eq "$1" ]; }
 complete() { awk '{ print $3 }' stored | sort -n | cmp - <(seq 0 $(($1 - 1))); }
 
 @test "kill -9 of the parent: its workers hand back what they have and go, the line goes on without them" {
@@ -98,6 +100,7 @@ complete() { awk '{ print $3 }' stored | sort -n | cmp - <(seq 0 $(($1 - 1))); }
 	see 10
 	wait_until 40 have 10
 	children "$PARENT" 2
+	wait_until 40 in_session 2
 	kill -TERM "${kids[0]}"
 	wait_until 40 ended "${kids[0]}"
 	kill -9 "${kids[1]}"
@@ -108,4 +111,21 @@ complete() { awk '{ print $3 }' stored | sort -n | cmp - <(seq 0 $(($1 - 1))); }
 	exec 7>&-
 	wait "$CAMERA" && wait "$PARENT" && wait "$SINK"
 	complete 20
+}
+
+@test "a worker that is asked to leave while it still begins is not replaced" {
+	start SINK "$stages" sink --in "bind:$rows" stored 3>&-
+	start PARENT "$stages" relay -j 2 --in "$pictures" --out "connect:$rows" 3>&-
+	children "$PARENT" 2
+	kill -TERM "${kids[0]}" # mostly before it has a handler
+	wait_until 40 ended "${kids[0]}"
+	children "$PARENT" 1
+	camera
+	exec 7>stream
+	see 10
+	wait_until 40 have 10
+	children "$PARENT" 1
+	exec 7>&-
+	wait "$CAMERA" && wait "$PARENT" && wait "$SINK"
+	complete 10
 }
