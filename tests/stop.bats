@@ -87,10 +87,11 @@ complete() { cut -d' ' -f3 rows | sort -n | cmp - <(seq 0 $(($1 - 1))); }
 }
 
 @test "the second SIGTERM quits at once" {
-	start_source -n 30000 --drain-timeout 0 --pace 1ms
+	# Not so fast that it waits for room when it is asked: it would answer only when there is some.
+	start_source -n 30000 --drain-timeout 0 --pace 100ms
 	start_relay RELAY
 	start_sink
-	wait_until 20 have 10
+	wait_until 20 have 3
 	kill -STOP "$SINK" "$RELAY"
 	kill -TERM "$SOURCE"
 	draining() { ping --json --timeout 5s "$in" | jq -e '.state == "draining"'; }
