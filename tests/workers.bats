@@ -35,18 +35,24 @@ children() { # PARENT N: its children are in $kids
 	mapfile -t kids < <(pgrep -P "$1")
 	printf '%s\n' "${kids[@]}" >>pids
 }
-# All N are there and can be asked to leave.
-in_session() { [ "$(ping --json --timeout 5s "$pictures" | jq .down)" -eq "$1" ]; }
-complete() { awk '{ print $3 }' stored | sort -n | cmp - <(seq 0 $(($1 - 1))); }
-
-@test "kill -9 of the parent: its workers hand back what they have and go, the line goes on without them" {
+parent_and_sink() {
 	start SINK "$stages" sink --in "bind:$rows" stored 3>&-
 	start PARENT "$stages" relay -j 2 --in "$pictures" --out "connect:$rows" 3>&-
+}
+busy_line() { # its two workers are in $kids
+	parent_and_sink
 	camera
 	exec 7>stream
 	see 10
 	wait_until 40 have 10
 	children "$PARENT" 2
+}
+# All N are there and can be asked to leave.
+in_session() { [ "$(ping --json --timeout 5s "$pictures" | jq .down)" -eq "$1" ]; }
+complete() { awk '{ print $3 }' stored | sort -n | cmp - <(seq 0 $(($1 - 1))); }
+
+@test "kill -9 of the parent: its workers hand back what they have and go, the line goes on without them" {
+	busy_line
 	kill -9 "$PARENT"
 	wait_until 40 all_ended "${kids[@]}"
 	run ! ended "$CAMERA"
@@ -74,13 +80,7 @@ complete() { awk '{ print $3 }' stored | sort -n | cmp - <(seq 0 $(($1 - 1))); }
 }
 
 @test "a worker that takes the place of a killed one after the end is asked to stop" {
-	start SINK "$stages" sink --in "bind:$rows" stored 3>&-
-	start PARENT "$stages" relay -j 2 --in "$pictures" --out "connect:$rows" 3>&-
-	camera
-	exec 7>stream
-	see 10
-	wait_until 40 have 10
-	children "$PARENT" 2
+	busy_line
 	kill -STOP "$PARENT" # hears of the one that is killed only when the other has ended
 	kill -9 "${kids[0]}"
 	exec 7>&-
@@ -93,13 +93,7 @@ complete() { awk '{ print $3 }' stored | sort -n | cmp - <(seq 0 $(($1 - 1))); }
 }
 
 @test "one worker that is asked to leave is not the end: another that is killed is replaced" {
-	start SINK "$stages" sink --in "bind:$rows" stored 3>&-
-	start PARENT "$stages" relay -j 2 --in "$pictures" --out "connect:$rows" 3>&-
-	camera
-	exec 7>stream
-	see 10
-	wait_until 40 have 10
-	children "$PARENT" 2
+	busy_line
 	wait_until 40 in_session 2
 	kill -TERM "${kids[0]}"
 	wait_until 40 ended "${kids[0]}"
@@ -114,8 +108,7 @@ complete() { awk '{ print $3 }' stored | sort -n | cmp - <(seq 0 $(($1 - 1))); }
 }
 
 @test "a worker that is asked to leave while it still begins is not replaced" {
-	start SINK "$stages" sink --in "bind:$rows" stored 3>&-
-	start PARENT "$stages" relay -j 2 --in "$pictures" --out "connect:$rows" 3>&-
+	parent_and_sink
 	children "$PARENT" 2
 	kill -TERM "${kids[0]}" # mostly before it has a handler
 	wait_until 40 ended "${kids[0]}"
