@@ -1,5 +1,6 @@
-/* The I/O shell around link_core: one thread owns the sockets and the core; the stage's thread
- * reaches it through the mailbox alone. It computes nothing, so it always answers in time.
+/* The I/O shell around link_core: whoever holds the link (link_hold.c) owns the sockets and the core; the
+ * stage reaches them through the mailbox alone. A thread of the link's own holds it while the stage
+ * computes, so it always answers in time.
  *
  * Who binds is ROUTER, who connects DEALER, one socket per address. A socket monitor tells of
  * broken connections at once (a killed neighbour is noticed in milliseconds, not by its silence):
@@ -279,7 +280,7 @@ static void probe_ports(struct link *l, int64_t now)
 	tell_gone(l, now);
 }
 
-static long until_next(const struct link *l, int64_t now)
+static int64_t next_time(const struct link *l)
 {
 	int64_t next = link_core_next(l->core), report = link_report_next(l);
 
@@ -294,9 +295,7 @@ static long until_next(const struct link *l, int64_t now)
 	for (int i = 0; i < l->ports; i++)
 		if (l->port[i].open_at > 0 && l->port[i].open_at < next)
 			next = l->port[i].open_at;
-	if (next == INT64_MAX)
-		return -1;
-	return next <= now ? 0 : (long)((next - now + 999999) / 1000000);
+	return next;
 }
 
 void link_release_all(struct link *l)
@@ -325,15 +324,16 @@ static void end_with_stage(struct link *l, int64_t now)
 	_exit(why.code);
 }
 
-static bool shall_stop(struct link *l)
+/* What the stage has left for us, and nothing else. */
+void link_pass(struct link *l, int64_t now)
 {
-	pthread_mutex_lock(&l->box->lock);
-	bool stop = l->stop;
-	pthread_mutex_unlock(&l->box->lock);
-	return stop;
+	run_commands(l, now);
+	link_core_flush(l->core, now);
+	tell_gone(l, now);
+	publish_room(l);
 }
 
-static void turn(struct link *l, const struct link_woken *woken)
+static void look_after(struct link *l, const struct link_woken *woken)
 {
 	int64_t now = clock_mono_ns();
 	uint64_t bell;
@@ -368,21 +368,15 @@ static void turn(struct link *l, const struct link_woken *woken)
 	link_report(l, now);
 }
 
-static void *run(void *context)
+bool link_turn(struct link *l, int fd, int64_t deadline)
 {
-	struct link *l = context;
 	struct link_woken woken;
+	int64_t next = next_time(l);
 
-	link_core_tick(l->core, clock_mono_ns()); /* from now on it counts who is missing */
-	link_report(l, clock_mono_ns());
-	while (!shall_stop(l)) {
-		if (link_wait(l, until_next(l, clock_mono_ns()), &woken) < 0) {
-			link_act_broken(l, EX_OSERR, strerror(errno));
-			break;
-		}
-		turn(l, &woken);
-	}
-	return NULL;
+	if (link_wait(l, next < deadline ? next : deadline, fd, &woken) < 0)
+		link_act_broken(l, EX_OSERR, strerror(errno));
+	look_after(l, &woken);
+	return woken.stage;
 }
 
 /* --- opening and closing ------------------------------------------------------------------------ */
@@ -409,6 +403,7 @@ static void destroy(struct link *l, int linger_ms)
 		if (l->port[i].own_address)
 			free(l->port[i].address);
 	}
+	link_hold_close(l);
 	link_core_free(&l->core);
 	free(l);
 }
@@ -434,6 +429,7 @@ struct link *link_open(const struct link_setup *setup, struct mailbox *box, stru
 	keep_memory();
 	l->setup = *setup;
 	l->box = box;
+	l->hold.alarm_fd = -1;
 	l->core = link_core_new(&setup->core, &actions, l);
 	l->context = zmq_ctx_new();
 	if (!l->core || !l->context) {
@@ -441,9 +437,11 @@ struct link *link_open(const struct link_setup *setup, struct mailbox *box, stru
 		goto fail;
 	}
 	link_signals_open(box->link_fd);
-	if (link_ports_open(l, e) < 0)
+	if (link_ports_open(l, e) < 0 || link_hold_open(l, e) < 0)
 		goto fail;
-	if (pthread_create(&l->thread, NULL, run, l) != 0) {
+	link_core_tick(l->core, clock_mono_ns()); /* from now on it counts who is missing */
+	link_report(l, clock_mono_ns());
+	if (pthread_create(&l->thread, NULL, link_thread, l) != 0) {
 		err_code(e, EX_OSERR, "no thread for the link");
 		goto fail;
 	}
@@ -456,16 +454,10 @@ fail:
 void link_close(struct link **link, struct link_core_counts *counts)
 {
 	struct link *l = *link;
-	uint64_t one = 1;
 
 	if (!l)
 		return;
-	pthread_mutex_lock(&l->box->lock);
-	l->stop = true;
-	pthread_mutex_unlock(&l->box->lock);
-	if (write(l->box->link_fd, &one, sizeof one) < 0) {
-		/* The bell is full: it rings already. */
-	}
+	link_hold_stop(l);
 	pthread_join(l->thread, NULL);
 	link_report_end(l);
 	link_signals_close();

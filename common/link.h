@@ -1,4 +1,4 @@
-/* The link's I/O: sockets and the thread that owns them. Only its files know ZeroMQ. */
+/* The link's I/O: sockets, and a thread that looks after them while the stage works. Only its files know ZeroMQ. */
 #ifndef COMMON_LINK_H
 #define COMMON_LINK_H
 
@@ -20,7 +20,7 @@ struct link_setup {
 	bool replaced; /* a parent starts another in our place if we are killed */
 	int in_fd;     /* addresses of upstreams arrive here, one a line; -1: none */
 	int reader_fd; /* our address was printed here: nobody reads it any more when it errs; -1 */
-	/* A frame is given up for a tombstone (in the link's thread, which must not wait for long); may
+	/* A frame is given up for a tombstone (inside the link, which must not wait for long); may
 	 * be NULL. */
 	void (*buried)(void *context, const struct frame *f, const char *reason);
 	void *buried_context;
@@ -33,6 +33,12 @@ struct link_setup {
 /* Bind and connect, start the thread. Everything else goes through the mailbox, which must be open
  * and outlive the link. NULL with *e. */
 struct link *link_open(const struct link_setup *setup, struct mailbox *box, struct err *e);
+
+/* For the stage's thread; the mailbox's lock is held before and after, and let go meanwhile. Sleep until
+ * the link has something for it, fd (or -1) is readable, or deadline (monotonic ns, INT64_MAX: never) has
+ * come; true if fd is readable. And: have the commands run that were left, without waiting for that. */
+bool link_sleep(struct link *l, int fd, int64_t deadline);
+void link_ring(struct link *l);
 
 /* Close the sockets; the last messages have a second to leave. counts (may be NULL) is filled. */
 void link_close(struct link **l, struct link_core_counts *counts);

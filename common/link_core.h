@@ -137,6 +137,9 @@ bool link_core_room(const struct link_core *c, int n);
 /* The stage took a delivered frame and begins to work on it. */
 void link_core_take(struct link_core *c, struct delivery *d, int64_t now);
 
+/* Is anything held up until downstream says something? */
+bool link_core_waits(const struct link_core *c);
+
 /* Pass a frame on (taken over; its origin, if any, is answered by it). */
 void link_core_send(struct link_core *c, struct frame *f, int64_t now);
 

@@ -85,6 +85,7 @@ struct peer {
 	uint64_t released, granted; /* rooms given back; upto as told */
 	struct message_range ack[ACK_RANGES_MAX];
 	int ack_count;
+	int64_t acked_at;      /* when they were last sent */
 	uint64_t pings, pongs; /* said to it, and heard from it */
 	uint64_t last_ping;    /* the one after all that we had to say; 0: not yet */
 	bool ended;            /* EOS with end has come */
@@ -223,6 +224,8 @@ void receive_release(struct link_core *c, struct delivery *d);
 void receive_worked(struct link_core *c, struct delivery *d); /* the stage has handed it on */
 void receive_ack(struct link_core *c, struct delivery *d);    /* and frees it */
 void receive_flush(struct link_core *c, int peer);
+void receive_flush_gently(struct link_core *c, int peer); /* or a moment later */
+int64_t receive_acks_due(const struct peer *p);
 void receive_session_over(struct link_core *c, int peer);
 bool receive_heard(struct link_core *c); /* do the upstreams know all that a leaving stage owes? */
 

@@ -114,6 +114,12 @@ static bool is_receiver(const struct link_core *c, const struct peer *p)
 	return peer_live(p) && !peer_upstream(c, p) && !p->leaving;
 }
 
+bool link_core_waits(const struct link_core *c)
+{
+	return c->closing || c->leaving || c->pending.count > 0 || c->down_lonely ||
+	       !link_core_room(c, 1);
+}
+
 /* At the end nobody waits for one that is hung. */
 static int receivers(const struct link_core *c)
 {
@@ -361,7 +367,7 @@ void end_step(struct link_core *c)
 	 * since all that they know of its end is in their memory. */
 	say_bye(c);
 	observe_over(c);
-	link_core_flush(c, c->now);
+	link_core_flush(c, c->now); /* it is closing: all of it */
 	c->finished = true;
 	c->do_->finished(c->context);
 }

@@ -39,6 +39,7 @@ int link_port_open(struct link *l, struct address *a, bool upstream, bool own, s
 	/* The core hears of it only if it stands: a failed one leaves nothing behind. */
 	if (socket_open(l, p, e) < 0)
 		goto fail;
+	p->down = !upstream;
 	p->endpoint = core_endpoint(l, p, upstream);
 	if (p->endpoint < 0) {
 		err_code(e, EX_TEMPFAIL, "no memory for '%s'", a->url);
@@ -179,6 +180,7 @@ void link_act_send(void *context, int peer, const struct message *m)
 			hang_up(l, route);
 		note_gone(l, peer, why == ENOMEM);
 	} else if (m->kind == MESSAGE_FRAME) {
+		link_quiet(p, clock_mono_ns());
 		(void)failpoint("sent");
 	}
 }

@@ -1,4 +1,4 @@
-/* Inside of the link's I/O: shared by link.c (the thread), link_socket.c (ZeroMQ's sockets and
+/* Inside of the link's I/O: shared by link.c (what there is to do), link_hold.c (whose thread does it), link_socket.c (ZeroMQ's sockets and
  * messages), link_ports.c (addresses and who is behind them), link_refusals.c (who was turned away, in
  * words), link_actions.c (what goes into the mailbox), link_lines.c (addresses on stdin) and
  * link_signals.c. Only link.c, link_ports.c, link_refusals.c, link_socket.c, and curve.c for keys,
@@ -39,8 +39,12 @@ struct port {
 	bool ready, reported; /* one of them has, or may have, something to read */
 	bool stirred;         /* used since it was last read empty: its descriptor may be silent */
 	int endpoint, peer;   /* peer: of a connected one */
-	bool fresh;           /* whoever was there cannot come back */
-	struct route *route;  /* of a bound one */
+	bool down;            /* downstream is there: frames go out, small words come back */
+	int64_t sent_at;      /* the last frame */
+	int64_t
+	    quiet_until; /* those are not looked at before, if nothing hangs on them; 0: they are */
+	bool fresh;      /* whoever was there cannot come back */
+	struct route *route; /* of a bound one */
 	size_t routes;
 	struct backlog *backlog; /* of a connected one */
 	char key[KEY_SIZE];      /* that a connected one expects */
@@ -60,11 +64,20 @@ struct link {
 	void *context;
 	struct port port[LINK_PORTS_MAX];
 	int ports;
+	int64_t polled_at; /* when it was last asked what there is */
 	pthread_t thread;
 	char line[ADDRESS_MAX + 16]; /* of in_fd, so far */
 	size_t line_used;
 	bool line_too_long;
 	bool stop; /* the thread shall end (lock of the mailbox) */
+	struct {   /* see link_hold.c (lock of the mailbox) */
+		enum { HELD_BY_NOBODY, HELD_BY_STAGE, HELD_BY_THREAD } by;
+		bool asked;        /* the stage waits for the thread to let go */
+		bool alarm_set;    /* and has not rung */
+		int alarm_fd;      /* wakes the thread */
+		int64_t left_at;   /* when it was let go */
+		int64_t looked_at; /* the holder's: when it last looked at the sockets */
+	} hold;
 	bool close_passed_on, leaving;
 	int64_t drain_at, quit_at; /* when SIGTERM's patience ends, and ours; 0: not asked */
 	int signals_seen, hangups_seen;
@@ -103,12 +116,25 @@ void link_act_forget(void *context, int peer);
 /* Leave nothing lying about: the process ends here. */
 void link_release_all(struct link *l);
 
-/* --- link_wait.c: sleep until something has come (then it is in *woken, and in the ports), or for so
- * long (-1: any time). -1: the system refuses. */
+/* --- link_wait.c: sleep until something has come (then it is in *woken, and in the ports), fd (or -1) is
+ * readable, or the time has come. -1: the system refuses. */
 struct link_woken {
-	bool bell, lines, deserted;
+	bool bell, lines, deserted, stage;
 };
-int link_wait(struct link *l, long timeout_ms, struct link_woken *woken);
+void link_quiet(struct port *p, int64_t now); /* a frame went out */
+int link_ms_until(int64_t at);                /* monotonic ns, INT64_MAX: never */
+int link_wait(struct link *l, int64_t until, int fd, struct link_woken *woken);
+
+/* --- link.c, for whoever holds the link: wait, until the deadline at most, and do what there is to do
+ * (true: fd, or -1, is readable); or only what the stage has left. */
+bool link_turn(struct link *l, int fd, int64_t deadline);
+void link_pass(struct link *l, int64_t now);
+
+/* --- link_hold.c */
+int link_hold_open(struct link *l, struct err *e);
+void link_hold_close(struct link *l);
+void *link_thread(void *link);
+void link_hold_stop(struct link *l); /* the thread ends */
 
 /* --- link_signals.c
  * From now on SIGINT and SIGTERM ring this bell (-1: none any more). */

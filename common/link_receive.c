@@ -8,6 +8,7 @@
 
 #define WINDOW_BUDGET ((size_t)64 << 20)
 #define WINDOW_MOST 64
+#define ACK_EVERY_NS 1000000
 
 static struct peer *session_of(const struct link_core *c, const struct delivery *d)
 {
@@ -45,6 +46,7 @@ static void flush_acks(struct link_core *c, int peer)
 	m.as.ranges.count = p->ack_count;
 	memcpy(m.as.ranges.range, p->ack, (size_t)p->ack_count * sizeof p->ack[0]);
 	p->ack_count = 0;
+	p->acked_at = c->now;
 	core_say(c, peer, &m);
 }
 
@@ -122,6 +124,20 @@ static void flush_credit(struct link_core *c, int peer)
 void receive_flush(struct link_core *c, int peer)
 {
 	flush_acks(c, peer);
+	flush_credit(c, peer);
+}
+
+int64_t receive_acks_due(const struct peer *p)
+{
+	return p->ack_count ? p->acked_at + ACK_EVERY_NS : INT64_MAX;
+}
+
+/* One acknowledgement goes at once. Of those that come hot on each other's heels nobody needs each: a
+ * message costs both sides more than the frame's own header does. */
+void receive_flush_gently(struct link_core *c, int peer)
+{
+	if (c->now >= receive_acks_due(c->peer[peer]) || c->leaving || c->closing)
+		flush_acks(c, peer);
 	flush_credit(c, peer);
 }
 

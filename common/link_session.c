@@ -13,6 +13,7 @@ void session_over(struct link_core *c, int peer)
 		receive_session_over(c, peer);
 	p->session = 0;
 	p->ack_count = 0;
+	p->acked_at = 0;
 	p->received = p->released = p->granted = 0;
 	p->pings = p->pongs = p->last_ping = 0;
 	p->next_seq = p->upto = p->told = p->confirmed = p->eos_id = 0;

@@ -40,12 +40,13 @@ void core_wake(struct link_core *c, int64_t now)
 static int64_t peer_due(const struct link_core *c, const struct peer *p)
 {
 	int64_t ping = p->said + core_beat(c), dead = p->heard + 4 * beat_of(c, p),
-		suspect = p->heard + 2 * beat_of(c, p) + 1;
+		suspect = p->heard + 2 * beat_of(c, p) + 1, acks = receive_acks_due(p);
 
 	switch (p->phase) {
 	case PEER_UP:
 		if (suspect > c->now && suspect < dead)
 			dead = suspect;
+		ping = acks < ping ? acks : ping;
 		return ping < dead ? ping : dead;
 	case PEER_OBSERVER:
 		return p->heard + 4 * beat_of(c, p);
@@ -131,7 +132,7 @@ void link_core_flush(struct link_core *c, int64_t now)
 	core_wake(c, now);
 	for (int i = 0; i < c->peer_count; i++)
 		if (peer_live(c->peer[i]) && peer_upstream(c, c->peer[i]))
-			receive_flush(c, i);
+			receive_flush_gently(c, i);
 }
 
 void link_core_count(const struct link_core *c, struct link_core_counts *counts)

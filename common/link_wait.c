@@ -4,13 +4,25 @@
  * A socket's descriptor (ZMQ_FD) becomes readable when ZeroMQ's thread has something for the socket,
  * and any use of the socket may take that away while messages lie there to be read. So a port is
  * looked into before sleeping if it was used since it was last read empty (stirred); only else its
- * descriptor can be trusted. A monitor is only ever read until it is empty. */
+ * descriptor can be trusted. A monitor is only ever read until it is empty.
+ *
+ * While frames go out one after the other, what comes back, acknowledgements and words on what was begun,
+ * wakes nobody by itself as long as there is credit: it is read once in a millisecond, all together. */
 #include "common/link_socket.h"
 
 #include <errno.h>
 #include <poll.h>
 
-#define FIXED 4 /* bell, stdin, stdout's reader, questions about keys */
+#define QUIET_NS 1000000
+#define FIXED 5 /* bell, stdin, stdout's reader, questions about keys, the stage's own */
+
+int link_ms_until(int64_t at)
+{
+	if (at == INT64_MAX)
+		return -1;
+	int64_t left = at - clock_mono_ns(), ms = (left + 999999) / 1000000;
+	return left <= 0 ? 0 : ms > INT32_MAX ? INT32_MAX : (int)ms;
+}
 
 static int descriptor(void *socket)
 {
@@ -18,6 +30,29 @@ static int descriptor(void *socket)
 	size_t size = sizeof fd;
 
 	return socket && zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0 ? fd : -1;
+}
+
+void link_quiet(struct port *p, int64_t now)
+{
+	if (p->down && p->quiet_until == 0 && now - p->sent_at < QUIET_NS)
+		p->quiet_until = now + QUIET_NS;
+	p->sent_at = now;
+}
+
+/* Who need not be looked at now, and until when. */
+static int64_t end_quiet(struct link *l, int64_t now)
+{
+	bool waits = link_core_waits(l->core);
+	int64_t next = INT64_MAX;
+
+	for (int i = 0; i < l->ports; i++) {
+		struct port *p = &l->port[i];
+		if (waits || p->quiet_until <= now)
+			p->quiet_until = 0;
+		else if (p->quiet_until < next)
+			next = p->quiet_until;
+	}
+	return next;
 }
 
 /* Look before sleeping: is there a port with something to read already? */
@@ -29,16 +64,19 @@ static bool look(struct link *l)
 		struct port *p = &l->port[i];
 		int events = 0;
 		size_t size = sizeof events;
+		found = found || p->ready || p->reported;
+		if (p->quiet_until)
+			continue;
 		if (p->stirred && p->socket &&
 		    zmq_getsockopt(p->socket, ZMQ_EVENTS, &events, &size) == 0)
 			p->ready = p->ready || (events & ZMQ_POLLIN);
 		p->stirred = false;
-		found = found || p->ready || p->reported;
+		found = found || p->ready;
 	}
 	return found;
 }
 
-int link_wait(struct link *l, long timeout_ms, struct link_woken *woken)
+int link_wait(struct link *l, int64_t until, int fd, struct link_woken *woken)
 {
 	struct pollfd at[FIXED + 2 * LINK_PORTS_MAX] = {
 		{ .fd = l->box->link_fd, .events = POLLIN },
@@ -46,19 +84,28 @@ int link_wait(struct link *l, long timeout_ms, struct link_woken *woken)
 		{ .fd = l->setup.reader_fd }, /* POLLERR comes unasked */
 		{ .fd = l->setup.curve ? descriptor(curve_socket(l->setup.curve)) : -1,
 		  .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
 	};
+	int64_t now = clock_mono_ns(), quiet = end_quiet(l, now);
 	bool found = look(l);
 
-	for (int i = 0; i < l->ports; i++) {
-		at[FIXED + 2 * i] = (struct pollfd){ descriptor(l->port[i].socket), POLLIN, 0 };
-		at[FIXED + 2 * i + 1] =
-		    (struct pollfd){ descriptor(l->port[i].monitor), POLLIN, 0 };
-	}
 	*woken = (struct link_woken){ 0 };
-	if (poll(at, (nfds_t)(FIXED + 2 * l->ports), found ? 0 : (int)timeout_ms) < 0)
+	/* There is something to do already, and the others had their turn just now. */
+	if (found && now - l->polled_at < QUIET_NS)
+		return 0;
+	l->polled_at = now;
+	for (int i = 0; i < l->ports; i++) {
+		const struct port *p = &l->port[i];
+		at[FIXED + 2 * i] =
+		    (struct pollfd){ p->quiet_until ? -1 : descriptor(p->socket), POLLIN, 0 };
+		at[FIXED + 2 * i + 1] = (struct pollfd){ descriptor(p->monitor), POLLIN, 0 };
+	}
+	if (poll(at, (nfds_t)(FIXED + 2 * l->ports),
+		 found ? 0 : link_ms_until(quiet < until ? quiet : until)) < 0)
 		return errno == EINTR ? 0 : -1;
 	woken->bell = at[0].revents != 0;
 	woken->lines = at[1].revents != 0;
+	woken->stage = at[4].revents != 0;
 	woken->deserted = (at[2].revents & (POLLERR | POLLNVAL)) != 0;
 	for (int i = 0; i < l->ports; i++) {
 		l->port[i].ready = l->port[i].ready || at[FIXED + 2 * i].revents != 0;

@@ -1,7 +1,6 @@
 #include "common/mailbox.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -88,7 +87,7 @@ void mailbox_close(struct mailbox *m)
 	pthread_mutex_destroy(&m->lock);
 }
 
-static void ring_bell(int fd)
+void mailbox_ring_bell(int fd)
 {
 	uint64_t one = 1;
 
@@ -101,7 +100,8 @@ void mailbox_wake_stage(struct mailbox *m)
 	if (!m->stage_waits)
 		return;
 	m->stage_waits = false;
-	ring_bell(m->stage_fd);
+	if (m->at_bell)
+		mailbox_ring_bell(m->stage_fd);
 }
 
 void mailbox_broke(struct mailbox *m, int code, const char *text)
@@ -124,29 +124,8 @@ int mailbox_command(struct mailbox *m, const struct command *command)
 
 void mailbox_ring(struct mailbox *m)
 {
-	if (m->commands.count == 0 || m->rung)
+	if (m->rung)
 		return;
 	m->rung = true;
-	ring_bell(m->link_fd);
-}
-
-bool mailbox_sleep(struct mailbox *m, int fd, int64_t deadline)
-{
-	struct pollfd at[2] = { { .fd = m->stage_fd, .events = POLLIN },
-				{ .fd = fd, .events = POLLIN } };
-	int64_t left = deadline == INT64_MAX ? -1 : deadline - clock_mono_ns();
-	int64_t ms = left <= 0 ? 0 : (left + 999999) / 1000000;
-	uint64_t bell;
-
-	mailbox_ring(m);
-	m->stage_waits = m->asleep = true;
-	pthread_mutex_unlock(&m->lock);
-	int n = poll(at, 2, deadline == INT64_MAX ? -1 : ms > INT32_MAX ? INT32_MAX : (int)ms);
-	if (n > 0 && (at[0].revents & POLLIN) && read(m->stage_fd, &bell, sizeof bell) < 0) {
-		/* Somebody was quicker; it was only a bell. */
-	}
-	pthread_mutex_lock(&m->lock);
-	m->stage_waits = m->asleep = false;
-	m->moved_at = clock_mono_ns();
-	return n > 0 && at[1].revents != 0;
+	mailbox_ring_bell(m->link_fd);
 }

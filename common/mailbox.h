@@ -60,7 +60,8 @@ struct mailbox {
 	pthread_mutex_t lock;  /* over all that follows */
 	int link_fd, stage_fd; /* eventfds, each woken by the other side */
 	bool stage_waits, waits_for_room;
-	bool asleep;      /* the stage's thread is in mailbox_sleep */
+	bool at_bell;     /* it polls stage_fd, rather than run the link itself */
+	bool asleep;      /* the stage's thread is in link_sleep */
 	int64_t moved_at; /* when it last came here: after a sleep, or with a command */
 
 	/* for the link */
@@ -92,13 +93,11 @@ void mailbox_broke(struct mailbox *m, int code, const char *text);
 void mailbox_wake_stage(struct mailbox *m);
 
 /* Leave a command for the link (lock held). -1: no memory. It is read at the latest when the stage
- * sleeps; mailbox_ring wakes the link for all that was left. Waking costs more than reading, so a stage
- * that will come back at once with the next command does not ring for each. */
+ * sleeps; link_ring has all that was left read now. */
 int mailbox_command(struct mailbox *m, const struct command *command);
-void mailbox_ring(struct mailbox *m);
 
-/* The stage sleeps until the link wakes it, fd (or -1) is readable, or deadline (monotonic ns,
- * INT64_MAX: never) has come. The lock is held before and after. True if fd is readable. */
-bool mailbox_sleep(struct mailbox *m, int fd, int64_t deadline);
+/* Wake the link's thread, once until it looks (lock held); ring either bell. */
+void mailbox_ring(struct mailbox *m);
+void mailbox_ring_bell(int fd);
 
 #endif

@@ -88,13 +88,14 @@ static bool take(struct stage *s, struct frame **f)
 static void pass_on(struct stage *s)
 {
 	if (s->spec->pushes || s->box.urgent || s->box.frames.count == 0)
-		mailbox_ring(&s->box);
+		link_ring(s->link);
 }
 
 int stage_poll(struct stage *s, struct frame **f, int64_t timeout_ms)
 {
 	int64_t deadline = deadline_in(timeout_ms);
 	int result = 2;
+	bool looked = false; /* what has come is only seen by looking */
 
 	*f = NULL;
 	if (started(s) < 0)
@@ -108,8 +109,9 @@ int stage_poll(struct stage *s, struct frame **f, int64_t timeout_ms)
 			result = -1;
 		else if (s->box.ended)
 			result = 0;
-		else if (deadline == INT64_MAX || clock_mono_ns() < deadline) {
-			mailbox_sleep(&s->box, -1, deadline);
+		else if (!looked || deadline == INT64_MAX || clock_mono_ns() < deadline) {
+			looked = true;
+			link_sleep(s->link, -1, deadline);
 			continue;
 		}
 		break;
@@ -155,7 +157,7 @@ int stage_send(struct stage *s, struct frame **f)
 		deliver_news(s);
 		if (s->box.broken || s->box.room > 0)
 			break;
-		mailbox_sleep(&s->box, -1, INT64_MAX);
+		link_sleep(s->link, -1, INT64_MAX);
 	}
 	s->box.waits_for_room = false;
 	if (!s->box.broken && mailbox_command(&s->box, &command) == 0) {
@@ -163,7 +165,7 @@ int stage_send(struct stage *s, struct frame **f)
 		s->frames_out++;
 		/* A worker comes back for the next frame, and rings then. */
 		if (!s->spec->pulls)
-			mailbox_ring(&s->box);
+			link_ring(s->link);
 		*f = NULL;
 		result = 0;
 	} else {
@@ -211,7 +213,7 @@ int stage_wanted(struct stage *s, struct wants *wants, struct err *e)
 		return -1;
 	pthread_mutex_lock(&s->box.lock);
 	while (!s->box.wanted && !s->box.broken && !s->box.stopping)
-		mailbox_sleep(&s->box, -1, INT64_MAX);
+		link_sleep(s->link, -1, INT64_MAX);
 	result = s->box.wanted ? 1 : s->box.broken ? -1 : 0;
 	if (result == 1)
 		*wants = s->box.wants;
@@ -240,7 +242,7 @@ static int tell(struct stage *s, enum command_kind kind, const struct command_no
 	pthread_mutex_lock(&s->box.lock);
 	if (!s->box.broken)
 		result = mailbox_command(&s->box, &command);
-	mailbox_ring(&s->box);
+	link_ring(s->link);
 	pthread_mutex_unlock(&s->box.lock);
 	if (result < 0)
 		free(command.as.note);
@@ -290,7 +292,7 @@ int stage_wait(struct stage *s, int fd, int64_t timeout_ms)
 			result = -1;
 			break;
 		}
-		if (mailbox_sleep(&s->box, fd, deadline)) {
+		if (link_sleep(s->link, fd, deadline)) {
 			result = 1;
 			break;
 		}
@@ -385,7 +387,7 @@ int stage_drops_done(struct stage *s, int count)
 		if (mailbox_command(&s->box, &command) < 0)
 			result = -1; /* it comes again, and is known */
 	}
-	mailbox_ring(&s->box);
+	link_ring(s->link);
 	pthread_mutex_unlock(&s->box.lock);
 	return result;
 }
@@ -414,7 +416,7 @@ static void finish(struct stage *s, int code)
 			deliver_news(s);
 			if (s->box.finished || s->box.broken)
 				break;
-			mailbox_sleep(&s->box, -1, INT64_MAX);
+			link_sleep(s->link, -1, INT64_MAX);
 		}
 	}
 	bool broke = s->box.broken && !s->box.finished;

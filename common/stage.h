@@ -6,8 +6,8 @@
  * frame sent, changed in place, and its input is acknowledged upstream when its output is
  * acknowledged downstream. Frames may be given back in any order, several may be held (a batch).
  *
- * All functions are for the one thread that called stage_open; sockets and heartbeats live in a
- * thread of their own, so computing for minutes is fine. */
+ * All functions are for the one thread that called stage_open; it looks after the sockets while it waits in
+ * one of them, and while it computes a thread of their own does, so computing for minutes is fine. */
 #ifndef COMMON_STAGE_H
 #define COMMON_STAGE_H
 
