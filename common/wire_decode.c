@@ -204,6 +204,8 @@ static int get_value(const msgpack_object *o, const struct wire_row *r, void *ba
 			return err_set(e, "not %llu bytes of bin", (unsigned long long)r->most);
 		memcpy(at, o->via.bin.ptr, r->most);
 		return 0;
+	case WIRE_KIND: /* it was read first: it says which keys there are */
+		return 0;
 	case WIRE_WANTS:
 		return get_map(o, &wants, 1, MESSAGE_UNKNOWN, e);
 	case WIRE_STATUS:
@@ -216,7 +218,7 @@ static int get_value(const msgpack_object *o, const struct wire_row *r, void *ba
 	}
 }
 
-static const struct wire_row *find_in(struct section *s, const msgpack_object *key, uint64_t rows)
+static const struct wire_row *find_in(struct section *s, uint64_t rows, const msgpack_object *key)
 {
 	for (int i; (i = wire_set_next(&rows)) >= 0;)
 		if (wire_is_text(key, s->rows[i].key)) {
@@ -226,30 +228,36 @@ static const struct wire_row *find_in(struct section *s, const msgpack_object *k
 	return NULL;
 }
 
-/* The row of a key, or NULL. Looks from where the last search ended. */
-static const struct wire_row *find(struct section *s, const msgpack_object *key)
+/* The row of a key, or NULL. Looks from where the last search ended: in *at, behind the row that was found. */
+static const struct wire_row *find(struct section *sections, int count, int *at,
+				   const msgpack_object *key)
 {
-	const struct wire_row *r = find_in(s, key, s->left);
-
-	return r ? r : find_in(s, key, s->set.rows & ~s->left);
+	for (int i = 0; i < count; i++, *at = (*at + 1) % count) {
+		struct section *s = &sections[*at];
+		const struct wire_row *r = find_in(s, s->left, key);
+		if (!r)
+			r = find_in(s, s->set.rows & ~s->left, key);
+		if (r)
+			return r;
+	}
+	return NULL;
 }
 
-static int get_pair(const msgpack_object_kv *pair, struct section *s, int count, struct err *e)
+static int get_pair(const msgpack_object_kv *pair, struct section *sections, int count, int *at,
+		    struct err *e)
 {
 	if (pair->key.type != MSGPACK_OBJECT_STR)
 		return err_set(e, "a key that is not text");
-	for (int i = 0; i < count; i++) {
-		const struct wire_row *r = find(&s[i], &pair->key);
-		if (!r)
-			continue;
-		uint64_t bit = (uint64_t)1 << (r - s[i].rows);
-		if (s[i].seen & bit)
-			return err_set(e, "'%s' twice", r->key);
-		s[i].seen |= bit;
-		if (get_value(&pair->val, r, s[i].base, e) < 0)
-			return err_at(e, "'%s'", r->key);
+	const struct wire_row *r = find(sections, count, at, &pair->key);
+	if (!r)
 		return 0;
-	}
+	struct section *s = &sections[*at];
+	uint64_t bit = (uint64_t)1 << (r - s->rows);
+	if (s->seen & bit)
+		return err_set(e, "'%s' twice", r->key);
+	s->seen |= bit;
+	if (get_value(&pair->val, r, s->base, e) < 0)
+		return err_at(e, "'%s'", r->key);
 	return 0;
 }
 
@@ -262,8 +270,9 @@ static int get_map(const msgpack_object *o, struct section *sections, int count,
 		sections[i].set = wire_set_of(sections[i].rows, kind);
 		sections[i].left = sections[i].set.rows;
 	}
+	int at = 0;
 	for (uint32_t i = 0; i < o->via.map.size; i++)
-		if (get_pair(&o->via.map.ptr[i], sections, count, e) < 0)
+		if (get_pair(&o->via.map.ptr[i], sections, count, &at, e) < 0)
 			return -1;
 	for (int i = 0; i < count; i++) {
 		uint64_t missing = sections[i].set.required & ~sections[i].seen;

@@ -164,15 +164,15 @@ static int put_meta(msgpack_packer *pk, const struct meta_item *item, int count,
 	return 0;
 }
 
-static int put_map(msgpack_packer *pk, const char *kind_name, const struct section *sections,
-		   int count, enum message_kind kind, struct err *e);
+static int put_map(msgpack_packer *pk, const struct section *sections, int count,
+		   enum message_kind kind, struct err *e);
 
 static int put_totals(msgpack_packer *pk, const struct message_total *total, int count,
 		      struct err *e)
 {
 	for (int i = 0; i < count; i++) {
 		struct section s = { wire_total_rows, &total[i] };
-		if (put_map(pk, NULL, &s, 1, MESSAGE_UNKNOWN, e) < 0)
+		if (put_map(pk, &s, 1, MESSAGE_UNKNOWN, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -235,7 +235,9 @@ static int put_value(msgpack_packer *pk, const struct wire_row *r, const void *b
 	case WIRE_SHAPE:
 		return put_shape(pk, r, base, e);
 	case WIRE_WANTS:
-		return put_map(pk, NULL, &wants, 1, MESSAGE_UNKNOWN, e);
+		return put_map(pk, &wants, 1, MESSAGE_UNKNOWN, e);
+	case WIRE_KIND:
+		return put_word(pk, wire_kinds, m->kind, e);
 	case WIRE_STATUS:
 		return put_word(pk, wire_statuses,
 				m->dropped ? WIRE_STATUS_DROP : (uint64_t)m->frame->status, e);
@@ -256,11 +258,11 @@ static uint64_t saying(const struct section *s, enum message_kind kind)
 	return says;
 }
 
-/* The rows of all sections as one map, its first value the kind's name if there is one. */
-static int put_map(msgpack_packer *pk, const char *kind_name, const struct section *sections,
-		   int count, enum message_kind kind, struct err *e)
+/* The rows of all sections as one map. */
+static int put_map(msgpack_packer *pk, const struct section *sections, int count,
+		   enum message_kind kind, struct err *e)
 {
-	size_t keys = kind_name ? 1 : 0;
+	size_t keys = 0;
 	uint64_t says[2] = { 0 };
 
 	for (int i = 0; i < count; i++) {
@@ -268,10 +270,6 @@ static int put_map(msgpack_packer *pk, const char *kind_name, const struct secti
 		keys += (size_t)__builtin_popcountll(says[i]);
 	}
 	msgpack_pack_map(pk, keys);
-	if (kind_name) {
-		msgpack_pack_str_with_body(pk, "kind", 4);
-		msgpack_pack_str_with_body(pk, kind_name, strlen(kind_name));
-	}
 	for (int i = 0; i < count; i++)
 		for (int j; (j = wire_set_next(&says[i])) >= 0;) {
 			const struct wire_row *r = &sections[i].rows[j];
@@ -297,7 +295,7 @@ int wire_encode(const struct message *m, uint8_t *out, size_t size, struct err *
 	if (is_frame && wire_check_frame(m, e) < 0)
 		return err_at(e, "FRAME");
 	msgpack_packer_init(&pk, &room, append);
-	if (put_map(&pk, name, sections, is_frame ? 2 : 1, m->kind, e) < 0)
+	if (put_map(&pk, sections, is_frame ? 2 : 1, m->kind, e) < 0)
 		return err_at(e, "%s", name);
 	if (room.full)
 		return err_set(e, "%s: the header would take more than %zu bytes", name,

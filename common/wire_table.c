@@ -25,6 +25,7 @@ static const char *const dtypes[] = { "",    "f32", "u8",   "i8",  "u16", "i16",
 				      "i64", "",    "bool", "f16", "f64", NULL };
 
 const struct wire_row wire_message_rows[] = {
+	{ "kind", WIRE_KIND, true, ANY, .offset = 0 },
 	{ "session", WIRE_UINT, true, REST, AT(message, session), .least = 1, .most = UINT64_MAX },
 	{ "session", WIRE_UINT, false, BIT(REJECT), AT(message, session), .most = UINT64_MAX },
 	{ "version", WIRE_UINT, true, GREETING, AT(message, as.hello.version), .most = UINT32_MAX },

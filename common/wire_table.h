@@ -18,6 +18,7 @@ enum wire_type {
 	WIRE_TOTALS, /* at offset message_total[], at count int count */
 	WIRE_TIMES,  /* at offset frame_time[], at count int time_count */
 	WIRE_META,   /* at offset meta_item[], at count int meta_count */
+	WIRE_KIND,   /* of struct message: the first to be read */
 	WIRE_STATUS, /* of struct message: frame->status and dropped */
 	WIRE_SIZE,   /* of struct message: has_payload and payload_size */
 };
