@@ -16,7 +16,7 @@
 #define SECOND 1000000000
 
 /* Tell once why it cannot go on; -1. */
-static int broken(struct stage *s, const struct err *why)
+int stage_broken(struct stage *s, const struct err *why)
 {
 	if (!s->said)
 		log_error("%s", why->text);
@@ -25,7 +25,7 @@ static int broken(struct stage *s, const struct err *why)
 	return -1;
 }
 
-static int started(struct stage *s)
+int stage_started(struct stage *s)
 {
 	struct err e;
 
@@ -33,7 +33,7 @@ static int started(struct stage *s)
 		return -1;
 	if (s->link)
 		return 0;
-	return stage_start(s, &e) < 0 ? broken(s, &e) : 0;
+	return stage_start(s, &e) < 0 ? stage_broken(s, &e) : 0;
 }
 
 /* --- frames ------------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ int stage_poll(struct stage *s, struct frame **f, int64_t timeout_ms)
 	bool looked = false; /* what has come is only seen by looking */
 
 	*f = NULL;
-	if (started(s) < 0)
+	if (stage_started(s) < 0)
 		return -1;
 	pthread_mutex_lock(&s->box.lock);
 	for (;;) {
@@ -119,7 +119,7 @@ int stage_poll(struct stage *s, struct frame **f, int64_t timeout_ms)
 	pass_on(s);
 	pthread_mutex_unlock(&s->box.lock);
 	if (result < 0)
-		return broken(s, &s->box.why);
+		return stage_broken(s, &s->box.why);
 	if (result == 1 && s->spec->pushes)
 		frame_timed(*f, stage_name(s), clock_real_ns(), 0);
 	return result;
@@ -145,7 +145,7 @@ int stage_send(struct stage *s, struct frame **f)
 	struct command command = { .kind = COMMAND_SEND, .as.frame = *f };
 	int result = -1;
 
-	if (started(s) < 0) {
+	if (stage_started(s) < 0) {
 		frame_free(f);
 		return -1;
 	}
@@ -174,7 +174,7 @@ int stage_send(struct stage *s, struct frame **f)
 	pthread_mutex_unlock(&s->box.lock);
 	if (result < 0) {
 		frame_free(f);
-		return broken(s, &s->box.why);
+		return stage_broken(s, &s->box.why);
 	}
 	return 0;
 }
@@ -184,7 +184,7 @@ int stage_fail(struct stage *s, struct frame **f, const struct err *why)
 	/* No row says of a part what is only this machine's trouble at the moment. */
 	if (err_is_of_system(why)) {
 		frame_free(f);
-		return broken(s, why);
+		return stage_broken(s, why);
 	}
 	frame_fail(*f, why);
 	return stage_send(s, f);
@@ -195,14 +195,14 @@ int stage_done(struct stage *s, struct frame **f)
 	struct command command = { .kind = COMMAND_DONE, .as.delivery = (*f)->origin };
 
 	frame_free(f);
-	if (started(s) < 0)
+	if (stage_started(s) < 0)
 		return -1;
 	pthread_mutex_lock(&s->box.lock);
 	if (mailbox_command(&s->box, &command) < 0)
 		mailbox_broke(&s->box, EX_TEMPFAIL, "no memory for the link");
 	bool broke = s->box.broken;
 	pthread_mutex_unlock(&s->box.lock);
-	return broke ? broken(s, &s->box.why) : 0;
+	return broke ? stage_broken(s, &s->box.why) : 0;
 }
 
 int stage_wanted(struct stage *s, struct wants *wants, struct err *e)
@@ -226,64 +226,14 @@ int stage_wanted(struct stage *s, struct wants *wants, struct err *e)
 	return result;
 }
 
-/* --- sources ------------------------------------------------------------------------------------ */
-
-static int tell(struct stage *s, enum command_kind kind, const struct command_note *note)
-{
-	struct command command = { .kind = kind };
-	int result = -1;
-
-	if (started(s) < 0)
-		return -1;
-	command.as.note = malloc(sizeof *note);
-	if (!command.as.note)
-		return -1;
-	*command.as.note = *note;
-	pthread_mutex_lock(&s->box.lock);
-	if (!s->box.broken)
-		result = mailbox_command(&s->box, &command);
-	link_ring(s->link);
-	pthread_mutex_unlock(&s->box.lock);
-	if (result < 0)
-		free(command.as.note);
-	return result;
-}
-
-int stage_announce(struct stage *s, const char *source, uint64_t run, uint64_t total)
-{
-	struct command_note note = { .run = run, .first = total };
-
-	snprintf(note.source, sizeof note.source, "%s", source);
-	return tell(s, COMMAND_ANNOUNCE, &note);
-}
-
-int stage_drop(struct stage *s, const char *source, uint64_t run, uint64_t first, uint64_t last,
-	       const char *reason)
-{
-	struct command_note note = { .run = run, .first = first, .last = last };
-
-	snprintf(note.source, sizeof note.source, "%s", source);
-	snprintf(note.reason, sizeof note.reason, "%s", reason);
-	return tell(s, COMMAND_DROP, &note);
-}
-
-int stage_resume(struct stage *s, const char *source, uint64_t run, uint64_t emitted,
-		 uint64_t dropped, bool ended)
-{
-	struct command_note note = {
-		.run = run, .first = emitted, .last = dropped, .ended = ended
-	};
-
-	snprintf(note.source, sizeof note.source, "%s", source);
-	return tell(s, COMMAND_RESUME, &note);
-}
+/* --- waiting, and the news -------------------------------------------------------------------------- */
 
 int stage_wait(struct stage *s, int fd, int64_t timeout_ms)
 {
 	int64_t deadline = deadline_in(timeout_ms);
 	int result = 0;
 
-	if (started(s) < 0)
+	if (stage_started(s) < 0)
 		return -1;
 	pthread_mutex_lock(&s->box.lock);
 	for (;;) {
@@ -302,7 +252,7 @@ int stage_wait(struct stage *s, int fd, int64_t timeout_ms)
 	deliver_news(s);
 	bool broke = s->box.broken;
 	pthread_mutex_unlock(&s->box.lock);
-	return broke ? broken(s, &s->box.why) : result;
+	return broke ? stage_broken(s, &s->box.why) : result;
 }
 
 bool stage_stopping(const struct stage *s)
@@ -337,61 +287,6 @@ void stage_on_hangup(struct stage *s, void (*hangup)(void *context), void *conte
 	link_catch_hangups();
 }
 
-/* --- sinks -------------------------------------------------------------------------------------- */
-
-/* A copy of a ring; NULL inside if it is empty. */
-static int copy_ring(struct stage *s, const struct ring *r, void **copy)
-{
-	size_t count = 0;
-
-	free(*copy);
-	*copy = NULL;
-	if (!s->opened)
-		return 0;
-	pthread_mutex_lock(&s->box.lock);
-	if (r->count && (*copy = malloc(r->count * r->item)))
-		for (; count < r->count; count++)
-			memcpy((char *)*copy + count * r->item,
-			       r->data + (r->head + count) % r->capacity * r->item, r->item);
-	pthread_mutex_unlock(&s->box.lock);
-	return (int)count;
-}
-
-int stage_totals(struct stage *s, const struct stage_total **totals)
-{
-	void *copy = s->totals;
-	int count = copy_ring(s, &s->box.totals, &copy);
-
-	*totals = s->totals = copy;
-	return count;
-}
-
-int stage_drops(struct stage *s, const struct stage_dropped **drops)
-{
-	void *copy = s->drops;
-	int count = copy_ring(s, &s->box.drops, &copy);
-
-	*drops = s->drops = copy;
-	return count;
-}
-
-int stage_drops_done(struct stage *s, int count)
-{
-	struct command command = { .kind = COMMAND_DONE };
-	struct stage_dropped d;
-	int result = 0;
-
-	pthread_mutex_lock(&s->box.lock);
-	for (int i = 0; i < count && ring_get(&s->box.drops, &d); i++) {
-		command.as.delivery = d.origin;
-		if (mailbox_command(&s->box, &command) < 0)
-			result = -1; /* it comes again, and is known */
-	}
-	link_ring(s->link);
-	pthread_mutex_unlock(&s->box.lock);
-	return result;
-}
-
 /* --- the end ------------------------------------------------------------------------------------ */
 
 /* Bring the stream to its end, or leave it where it is if we gave up before its end. */
@@ -402,7 +297,7 @@ static void finish(struct stage *s, int code)
 
 	/* A source that had nothing still says so; a stage that never began to pull only printed something. */
 	if (!s->link && !s->said && code == 0 && !s->spec->pulls && stage_start(s, &e) < 0)
-		broken(s, &e);
+		stage_broken(s, &e);
 	if (!s->link || s->said)
 		return;
 	pthread_mutex_lock(&s->box.lock);
@@ -425,7 +320,7 @@ static void finish(struct stage *s, int code)
 	if (ended)
 		workers_ended();
 	if (broke)
-		broken(s, &s->box.why);
+		stage_broken(s, &s->box.why);
 }
 
 static void say_statistics(const struct stage *s, const struct link_core_counts *n)

@@ -1,5 +1,5 @@
-/* Inside of a stage: shared by stage_open.c (command line), stage_start.c (addresses, the link) and
- * stage.c (the work). */
+/* Inside of a stage: shared by stage_open.c (command line), stage_start.c (addresses, the link), stage.c (the
+ * work) and stage_books.c. */
 #ifndef COMMON_STAGE_PRIVATE_H
 #define COMMON_STAGE_PRIVATE_H
 
@@ -48,5 +48,10 @@ struct stage {
 	struct stage_total *totals; /* copies for the caller */
 	struct stage_dropped *drops;
 };
+
+/* Open the link if that has not been done yet. 0, or -1: told. */
+int stage_started(struct stage *s);
+/* Tell once why it cannot go on; -1. */
+int stage_broken(struct stage *s, const struct err *why);
 
 #endif
