@@ -18,6 +18,7 @@
 #include "common/log.h"
 
 #define BATCH 64 /* messages taken from one socket before the others have their turn */
+#define ROOM_MOST 16
 #define PROBES 3
 #define STAGE_PATIENCE_NS 10000000000
 
@@ -52,6 +53,7 @@ static void on_message(struct link *l, int peer, zmq_msg_t *header, zmq_msg_t *p
 		return;
 	}
 	if (m.kind == MESSAGE_FRAME) {
+		l->frames_come++;
 		if (wire_check_payload(&m, payload ? zmq_msg_size(payload) : SIZE_MAX, &e) < 0) {
 			link_core_bad_frame(l->core, peer, &m, e.text, now);
 			message_clear(&m);
@@ -91,6 +93,7 @@ static void on_parts(struct link *l, struct port *p, struct parts *in, int64_t n
 
 static void read_port(struct link *l, struct port *p, int64_t now)
 {
+	uint64_t before = l->frames_come;
 	struct parts in;
 
 	p->ready = false;
@@ -98,6 +101,9 @@ static void read_port(struct link *l, struct port *p, int64_t now)
 	for (int n = 0; n < BATCH && p->socket; n++) {
 		if (!parts_receive(p->socket, &in)) {
 			p->stirred = false;
+			if (l->frames_come > before)
+				link_came(p, (int)(l->frames_come - before),
+					  link_core_window(l->core), now);
 			return;
 		}
 		on_parts(l, p, &in, now);
@@ -256,10 +262,10 @@ static void run_commands(struct link *l, int64_t now)
 /* How many frames the stage may give us now. */
 static void publish_room(struct link *l)
 {
-	int room = 0;
+	int room = ROOM_MOST;
 
-	while (room < 16 && link_core_room(l->core, room + 1))
-		room++;
+	while (room > 0 && !link_core_room(l->core, room))
+		room--;
 	pthread_mutex_lock(&l->box->lock);
 	l->box->room = room - l->box->sends;
 	if (l->box->room > 0 && l->box->waits_for_room)

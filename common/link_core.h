@@ -134,6 +134,9 @@ void link_core_lost(struct link_core *c, int peer, int64_t now);
 /* Is there room for n more frames? What is sent without room is kept all the same. */
 bool link_core_room(const struct link_core *c, int n);
 
+/* How many frames an upstream may send before it hears of us. */
+int link_core_window(const struct link_core *c);
+
 /* The stage took a delivered frame and begins to work on it. */
 void link_core_take(struct link_core *c, struct delivery *d, int64_t now);
 

@@ -215,17 +215,15 @@ static bool output_done(struct link_core *c)
 
 static void answer_upstream(struct link_core *c)
 {
-	struct message m = { .kind = MESSAGE_EOS_ACK };
-
 	for (int i = 0; i < c->peer_count; i++) {
 		struct peer *p = c->peer[i];
-		if (!peer_live(p) || !peer_upstream(c, p) || !p->eos_owed)
+		if (!p->eos_owed || !peer_live(p) || !peer_upstream(c, p))
 			continue;
 		bool last = p->ended && c->input_over && !c->leaving;
 		if (last ? !c->done_at : c->config.pushes && !confirmed(c, p->eos_need))
 			continue;
+		struct message m = { .kind = MESSAGE_EOS_ACK, .as.eos.id = p->eos_id };
 		p->eos_owed = false;
-		m.as.eos.id = p->eos_id;
 		receive_flush(c, i);
 		core_say(c, i, &m);
 	}

@@ -189,6 +189,9 @@ void *link_thread(void *context)
 	struct link *l = context;
 
 	while (take_over(l)) {
+		link_pass(
+		    l,
+		    clock_mono_ns()); /* the stage may have left something that is not worth a bell */
 		do
 			link_turn(l, -1, INT64_MAX);
 		while (!give_back(l));

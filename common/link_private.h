@@ -40,10 +40,9 @@ struct port {
 	bool stirred;         /* used since it was last read empty: its descriptor may be silent */
 	int endpoint, peer;   /* peer: of a connected one */
 	bool down;            /* downstream is there: frames go out, small words come back */
-	int64_t sent_at;      /* the last frame */
-	int64_t
-	    quiet_until; /* those are not looked at before, if nothing hangs on them; 0: they are */
-	bool fresh;      /* whoever was there cannot come back */
+	int64_t sent_at, came_at; /* the last frame */
+	int64_t quiet_until; /* it is not looked at before, if nothing hangs on that; 0: it is */
+	bool fresh;          /* whoever was there cannot come back */
 	struct route *route; /* of a bound one */
 	size_t routes;
 	struct backlog *backlog; /* of a connected one */
@@ -89,6 +88,7 @@ struct link {
 		bool no_memory;
 	} gone[256];
 	int gone_count;
+	uint64_t frames_come;
 	struct {
 		bool ready, stopping;       /* that was said */
 		int64_t ping_at, pinged_at; /* next, last */
@@ -121,8 +121,9 @@ void link_release_all(struct link *l);
 struct link_woken {
 	bool bell, lines, deserted, stage;
 };
-void link_quiet(struct port *p, int64_t now); /* a frame went out */
-int link_ms_until(int64_t at);                /* monotonic ns, INT64_MAX: never */
+void link_quiet(struct port *p, int64_t now);                        /* a frame went out */
+void link_came(struct port *p, int frames, int window, int64_t now); /* frames have come */
+int link_ms_until(int64_t at); /* monotonic ns, INT64_MAX: never */
 int link_wait(struct link *l, int64_t until, int fd, struct link_woken *woken);
 
 /* --- link.c, for whoever holds the link: wait, until the deadline at most, and do what there is to do

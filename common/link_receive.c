@@ -39,10 +39,10 @@ void receive_session_over(struct link_core *c, int peer)
 static void flush_acks(struct link_core *c, int peer)
 {
 	struct peer *p = c->peer[peer];
-	struct message m = { .kind = MESSAGE_ACK };
 
 	if (p->ack_count == 0)
 		return;
+	struct message m = { .kind = MESSAGE_ACK };
 	m.as.ranges.count = p->ack_count;
 	memcpy(m.as.ranges.range, p->ack, (size_t)p->ack_count * sizeof p->ack[0]);
 	p->ack_count = 0;
@@ -108,16 +108,16 @@ static void flush_credit(struct link_core *c, int peer)
 {
 	struct peer *p = c->peer[peer];
 	int window = c->window - c->stranded_count;
-	struct message m = { .kind = MESSAGE_CREDIT };
 
 	if (p->leaving || c->leaving || window <= 0)
 		return;
-	m.upto = p->released + (uint64_t)window;
-	if (m.upto <= p->granted)
+	uint64_t upto = p->released + (uint64_t)window;
+	if (upto <= p->granted)
 		return;
-	if (p->granted && m.upto - p->granted < (uint64_t)(window + 3) / 4)
+	if (p->granted && upto - p->granted < (uint64_t)(window + 3) / 4)
 		return;
-	p->granted = m.upto;
+	struct message m = { .kind = MESSAGE_CREDIT, .upto = upto };
+	p->granted = upto;
 	core_say(c, peer, &m);
 }
 
@@ -146,16 +146,18 @@ void receive_flush_gently(struct link_core *c, int peer)
 /* What the stage has begun and not finished of this session, up to d. */
 static void say_work(struct link_core *c, struct delivery *d)
 {
-	struct message m = { .kind = MESSAGE_WORK, .link_seq = d->link_seq };
 	uint64_t first = d->link_seq;
 
+	if (!session_of(c, d))
+		return;
 	for (const struct delivery *o = c->working_count > 1 ? c->held : NULL; o; o = o->next)
 		if (o->taken_at && o->peer == d->peer && o->session == d->session &&
 		    o->link_seq < first)
 			first = o->link_seq;
-	m.first = first < d->link_seq ? first : 0;
-	if (session_of(c, d))
-		core_say(c, d->peer, &m);
+	struct message m = { .kind = MESSAGE_WORK,
+			     .link_seq = d->link_seq,
+			     .first = first < d->link_seq ? first : 0 };
+	core_say(c, d->peer, &m);
 }
 
 /* The same part again, from a sender who began anew, while we still have it: it is the same
@@ -328,6 +330,11 @@ void link_core_bad_frame(struct link_core *c, int peer, const struct message *m,
 }
 
 /* --- the stage ---------------------------------------------------------------------------------- */
+
+int link_core_window(const struct link_core *c)
+{
+	return c->window;
+}
 
 void link_core_take(struct link_core *c, struct delivery *d, int64_t now)
 {

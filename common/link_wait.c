@@ -6,15 +6,22 @@
  * looked into before sleeping if it was used since it was last read empty (stirred); only else its
  * descriptor can be trusted. A monitor is only ever read until it is empty.
  *
- * While frames go out one after the other, what comes back, acknowledgements and words on what was begun,
- * wakes nobody by itself as long as there is credit: it is read once in a millisecond, all together. */
+ * Whoever is woken for each message pays more for waking than for the message. While frames go out one after
+ * the other, what comes back, acknowledgements and words on what was begun, wakes nobody by itself as long as
+ * there is credit; and frames that come hot on each other's heels are fetched together, as network cards have
+ * theirs fetched (interrupt moderation): once in a millisecond at most, and long before the window is full. */
 #include "common/link_socket.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
+#include <time.h>
 
 #define QUIET_NS 1000000
-#define FIXED 5 /* bell, stdin, stdout's reader, questions about keys, the stage's own */
+#define HOT_NS \
+	(QUIET_NS / 2) /* frames of which two or more come in that time are fetched together, */
+#define HOT_SHARE 8    /* this part of a window at a time */
+#define FIXED 5        /* bell, stdin, stdout's reader, questions about keys, the stage's own */
 
 int link_ms_until(int64_t at)
 {
@@ -39,15 +46,24 @@ void link_quiet(struct port *p, int64_t now)
 	p->sent_at = now;
 }
 
+void link_came(struct port *p, int frames, int window, int64_t now)
+{
+	int64_t each = (now - p->came_at) / frames, quiet = each * (window / HOT_SHARE);
+
+	p->came_at = now;
+	if (each < HOT_NS)
+		p->quiet_until = now + (quiet < QUIET_NS ? quiet : QUIET_NS);
+}
+
 /* Who need not be looked at now, and until when. */
 static int64_t end_quiet(struct link *l, int64_t now)
 {
-	bool waits = link_core_waits(l->core);
+	bool waits = link_core_waits(l->core); /* for downstream */
 	int64_t next = INT64_MAX;
 
 	for (int i = 0; i < l->ports; i++) {
 		struct port *p = &l->port[i];
-		if (waits || p->quiet_until <= now)
+		if ((waits && p->down) || p->quiet_until <= now)
 			p->quiet_until = 0;
 		else if (p->quiet_until < next)
 			next = p->quiet_until;
@@ -76,9 +92,18 @@ static bool look(struct link *l)
 	return found;
 }
 
+/* poll(2) to the nanosecond. INT64_MAX: for ever. */
+static int sleep_for(struct pollfd *at, nfds_t count, int64_t ns)
+{
+	const struct timespec time = { ns / 1000000000, ns % 1000000000 };
+
+	return ppoll(at, count, ns == INT64_MAX ? NULL : &time, NULL);
+}
+
 int link_wait(struct link *l, int64_t until, int fd, struct link_woken *woken)
 {
-	struct pollfd at[FIXED + 2 * LINK_PORTS_MAX] = {
+	struct pollfd at[FIXED + 2 * LINK_PORTS_MAX];
+	const struct pollfd fixed[FIXED] = {
 		{ .fd = l->box->link_fd, .events = POLLIN },
 		{ .fd = l->setup.in_fd, .events = POLLIN },
 		{ .fd = l->setup.reader_fd }, /* POLLERR comes unasked */
@@ -94,14 +119,18 @@ int link_wait(struct link *l, int64_t until, int fd, struct link_woken *woken)
 	if (found && now - l->polled_at < QUIET_NS)
 		return 0;
 	l->polled_at = now;
+	memcpy(at, fixed, sizeof fixed);
 	for (int i = 0; i < l->ports; i++) {
 		const struct port *p = &l->port[i];
 		at[FIXED + 2 * i] =
 		    (struct pollfd){ p->quiet_until ? -1 : descriptor(p->socket), POLLIN, 0 };
 		at[FIXED + 2 * i + 1] = (struct pollfd){ descriptor(p->monitor), POLLIN, 0 };
 	}
-	if (poll(at, (nfds_t)(FIXED + 2 * l->ports),
-		 found ? 0 : link_ms_until(quiet < until ? quiet : until)) < 0)
+	until = found ? now : quiet < until ? quiet : until;
+	if (sleep_for(at, (nfds_t)(FIXED + 2 * l->ports),
+		      until == INT64_MAX ? until
+		      : until > now      ? until - now
+					 : 0) < 0)
 		return errno == EINTR ? 0 : -1;
 	woken->bell = at[0].revents != 0;
 	woken->lines = at[1].revents != 0;
