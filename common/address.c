@@ -213,6 +213,19 @@ static int check_place(const char *path, struct err *e)
 	return 0;
 }
 
+/* A lock is empty, and will be removed; what holds something is somebody's file. */
+static int check_lock(struct address *a, const char *lock, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(a->lock, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0)
+		return 0;
+	close(a->lock);
+	a->lock = -1;
+	return err_code(e, EX_CANTCREAT, "'%s' is there already, and no lock: it is left as it is",
+			lock);
+}
+
 int address_lock(struct address *a, struct err *e)
 {
 	const char *path = path_of(a->url);
@@ -225,7 +238,7 @@ int address_lock(struct address *a, struct err *e)
 	lock_path(lock, sizeof lock, path, a->fresh);
 	a->lock = lock_file(lock, true);
 	if (a->lock >= 0)
-		return 0;
+		return check_lock(a, lock, e);
 	if (errno == EWOULDBLOCK)
 		return err_code(e, EX_TEMPFAIL, "address '%s' is in use by another process",
 				a->url);

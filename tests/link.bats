@@ -178,6 +178,10 @@ ends() {
 	run -73 "$stages" sink --in "bind:ipc://$BATS_TEST_TMPDIR/link" "$rows"
 	[ -L "$BATS_TEST_TMPDIR/link" ]
 	[ "$(cat "$place")" = precious ]
+	mv "$place" "$place.lock"
+	run -73 --separate-stderr "$stages" source --out "ipc://$place" -n 1
+	[[ "$stderr" == *"'$place.lock' is there already, and no lock: it is left as it is"* ]]
+	[ "$(cat "$place.lock")" = precious ]
 }
 
 @test "whoever waits for a neighbour that is not there says where, once, and goes on waiting" {
