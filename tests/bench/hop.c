@@ -324,7 +324,9 @@ int main(int argc, char **argv)
 	static const struct {
 		size_t bytes;
 		int frames;
-	} sizes[] = { { 150000, 4000 }, { 600000, 1500 }, { 6000000, 200 } };
+	} sizes[] = { { 150000, 12000 },
+		      { 600000, 4000 },
+		      { 6000000, 400 } }; /* beside them the start is nothing */
 	const char *only = "", *keygen = NULL;
 	double scale = 1;
 	int rounds = 5, side = -1;
