@@ -265,7 +265,7 @@ static bool all_told(const struct world *w)
 }
 
 /* Who is charged with what: never with more than happened; and if nothing but poison has killed, each
- * poisonous frame has killed three workers, and no neighbour was charged with it. */
+ * poisonous frame has killed three workers, and no neighbour was charged with it that was not begun with it. */
 static void check_charges(struct world *w)
 {
 	int sum = 0, of_poison = 0;
@@ -279,15 +279,16 @@ static void check_charges(struct world *w)
 		sum += w->tries[i];
 		of_poison += is_poison(w, i) ? w->tries[i] : 0;
 	}
-	if (sum > w->kills + w->hung)
+	if (sum > (w->kills + w->hung) * w->at_once)
 		fail(w, "%d tries are charged, but %d workers died and %d hung", sum, w->kills,
 		     w->hung);
 	if (w->kills != w->poisoned[0] + w->poisoned[1] || w->hung || w->happened[FAULT_LEAVE])
 		return;
 	for (int k = 0; k < 2; k++)
-		if (w->poison[k] >= 0 && w->poison[k] != w->bad && w->poisoned[k] != 3)
+		if (w->poison[k] >= 0 && w->poison[k] != w->bad && w->poisoned[k] != 3 &&
+		    (w->at_once == 1 || w->poisoned[k] > 3 || w->poisoned[k] == 0))
 			fail(w, "poison frame %d killed %d workers", w->poison[k], w->poisoned[k]);
-	if (sum != of_poison)
+	if (sum != of_poison && w->at_once == 1)
 		fail(w, "%d tries are charged to neighbours", sum - of_poison);
 }
 
@@ -379,6 +380,7 @@ static void run_seed(uint64_t seed, int only, int verbose, struct sums *sums)
 	w.only = only;
 	w.random = seed * 0x2545f4914f6cdd1du + 1;
 	w.whims = seed * 0x9e3779b97f4a7c15u + 1;
+	w.at_once = seed % 4 == 3 ? 4 : 1; /* not drawn: no other schedule shall change by it */
 	w.verbose = verbose;
 	run(&w);
 	net_free(&w);

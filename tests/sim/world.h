@@ -134,6 +134,7 @@ struct world {
 	int heap_count, heap_capacity;
 	struct node node[NODES_MAX];
 	int nodes, workers, sinks;
+	int at_once; /* frames that a stage in the middle begins together */
 	enum style style;
 	struct conn *conn;
 	int conns;
@@ -188,13 +189,18 @@ void observer_step(struct world *w, struct node *n); /* whatever it thinks of */
 bool observer_hears(struct world *w, const struct node *n, int peer, const struct message *m);
 bool observer_forgotten(struct node *n, int peer);
 
+#define PAYLOAD 100 /* bytes of a frame */
+
+/* work.c */
+void node_work(struct world *w, struct node *n); /* whatever it can do now */
+void node_stage(struct world *w, struct node *n);
+void node_commit(struct world *w, struct node *n);
+void node_leave(struct world *w, struct node *n); /* it is asked to */
+
 /* node.c */
 void node_start(struct world *w, struct node *n);
 void node_kill(struct world *w, struct node *n, const char *why);
 void node_after(struct world *w, struct node *n); /* after each event of its core */
-void node_stage(struct world *w, struct node *n);
-void node_commit(struct world *w, struct node *n);
-void node_leave(struct world *w, struct node *n); /* it is asked to */
 void node_free(struct node *n);
 
 #endif
