@@ -141,8 +141,8 @@ static void middle_step(struct world *w, struct node *n)
 			n->held[n->held_count++] = take(w, n);
 	if (n->held_count && !n->working && !n->committed) {
 		n->working = true;
-		schedule(w, w->now + 1 + (int64_t)draw(w, (uint64_t)n->work_ns), EV_STAGE,
-			 n->number, n->life, 0, 0);
+		schedule(w, w->now + 1 + (int64_t)draw(w, (uint64_t)(n->work_ns / w->at_once)),
+			 EV_STAGE, n->number, n->life, 0, 0);
 	}
 }
 
