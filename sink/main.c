@@ -165,8 +165,8 @@ static void mention_drops(struct batch *b)
 	text_free(&words);
 }
 
-/* Note the totals, check the books, say how it went: exit code. */
-static int settle(struct batch *b, struct rules *rules, bool stopped)
+/* Note the totals, check the books, say how it went: exit code. broken: the link is, and has said why. */
+static int settle(struct batch *b, struct rules *rules, bool stopped, bool broken)
 {
 	struct text words = { 0 };
 	struct err why;
@@ -185,7 +185,8 @@ static int settle(struct batch *b, struct rules *rules, bool stopped)
 			  words.data);
 		code = EX_DATAERR;
 	} else if (balanced == 2 && !stopped) {
-		log_error("the stream broke off: run the line again, it goes on where it stopped");
+		(broken ? log_warn : log_error)("the stream broke off: run the line again, it goes "
+						"on where it stopped");
 		code = EX_TEMPFAIL;
 	}
 	text_free(&words);
@@ -209,9 +210,9 @@ static int run(struct stage *stage, struct outputs *outputs, struct rules *rules
 	if (got < 0 && why.code)
 		code = complain(&why); /* an output of ours is broken */
 	else
-		code = settle(&batch, rules, got == 0 && stage_stopping(stage));
+		code = settle(&batch, rules, got == 0 && stage_stopping(stage), got < 0);
 	if (got < 0 && code == 0)
-		code = EX_TEMPFAIL; /* the link is, and has said so */
+		code = EX_TEMPFAIL;
 	batch_close(&batch);
 	return code;
 }
