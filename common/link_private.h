@@ -1,8 +1,8 @@
-/* Inside of the link's I/O: shared by link.c (what there is to do), link_hold.c (whose thread does it), link_socket.c (ZeroMQ's sockets and
- * messages), link_ports.c (addresses and who is behind them), link_refusals.c (who was turned away, in
- * words), link_actions.c (what goes into the mailbox), link_lines.c (addresses on stdin) and
- * link_signals.c. Only link.c, link_ports.c, link_refusals.c, link_socket.c, and curve.c for keys,
- * know ZeroMQ. */
+/* Inside of the link's I/O: shared by link.c (what there is to do), link_hold.c (whose thread does it), link_wait.c
+ * (when), link_socket.c (ZeroMQ's sockets and messages), link_ports.c (addresses and who is behind them),
+ * link_refusals.c (who was turned away, in words), link_actions.c (what goes into the mailbox), link_lines.c
+ * (addresses on stdin) and link_signals.c. Only link.c, link_wait.c, link_ports.c, link_refusals.c, link_socket.c,
+ * and curve.c for keys, know ZeroMQ. */
 #ifndef COMMON_LINK_PRIVATE_H
 #define COMMON_LINK_PRIVATE_H
 
