@@ -453,6 +453,7 @@ struct link *link_open(const struct link_setup *setup, struct mailbox *box, stru
 	}
 	return l;
 fail:
+	link_signals_close(); /* the bell is not ours to ring any more */
 	destroy(l, 0);
 	return NULL;
 }
