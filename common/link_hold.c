@@ -52,34 +52,39 @@ static void let_go(struct link *l)
 
 /* --- the stage's thread ------------------------------------------------------------------------- */
 
-/* What lies in the mailbox, or else what comes until then or for the stage. */
-static bool step(struct link *l, bool commands, int fd, int64_t deadline)
+static bool look(struct link *l, int fd, int64_t deadline)
 {
-	int64_t now = clock_mono_ns();
-
-	if (!commands) {
-		l->hold.looked_at = now;
-		return link_turn(l, fd, deadline);
-	}
-	link_pass(l, now);
-	return false;
+	l->hold.looked_at = clock_mono_ns();
+	return link_turn(l, fd, deadline);
 }
 
+/* What lies in the mailbox, or else what comes until then or for the stage. */
 static bool lead(struct link *l, int fd, int64_t deadline)
 {
 	struct mailbox *m = l->box;
-	bool readable, commands;
+	bool readable = false, commands;
 
 	l->hold.by = HELD_BY_STAGE;
 	do {
 		commands = m->commands.count > 0;
 		pthread_mutex_unlock(&m->lock);
-		readable = step(l, commands, fd, deadline);
+		if (commands)
+			link_pass(l, clock_mono_ns());
+		else
+			readable = look(l, fd, deadline);
 		pthread_mutex_lock(&m->lock);
 	} while (m->stage_waits && !readable &&
 		 (commands || deadline == INT64_MAX || clock_mono_ns() < deadline));
 	let_go(l);
 	return readable;
+}
+
+static int ms_until(int64_t at)
+{
+	if (at == INT64_MAX)
+		return -1;
+	int64_t left = at - clock_mono_ns(), ms = (left + 999999) / 1000000;
+	return left <= 0 ? 0 : ms > INT32_MAX ? INT32_MAX : (int)ms;
 }
 
 /* The link's thread has it: until it lets go, or has something for us. */
@@ -93,7 +98,7 @@ static bool wait_for_link(struct link *l, int fd, int64_t deadline)
 	l->hold.asked = m->at_bell = true;
 	mailbox_ring(m);
 	pthread_mutex_unlock(&m->lock);
-	int n = poll(at, 2, link_ms_until(deadline));
+	int n = poll(at, 2, ms_until(deadline));
 	if (n > 0 && (at[0].revents & POLLIN) && read(m->stage_fd, &bell, sizeof bell) < 0) {
 		/* Somebody was quicker; it was only a bell. */
 	}
@@ -132,7 +137,7 @@ void link_ring(struct link *l)
 	int64_t now = clock_mono_ns();
 	link_pass(l, now);
 	if (now - l->hold.looked_at >= LOOK_NS)
-		step(l, false, -1, now);
+		look(l, -1, now);
 	pthread_mutex_lock(&m->lock);
 	let_go(l);
 }
@@ -189,9 +194,8 @@ void *link_thread(void *context)
 	struct link *l = context;
 
 	while (take_over(l)) {
-		link_pass(
-		    l,
-		    clock_mono_ns()); /* the stage may have left something that is not worth a bell */
+		/* What the stage has left, and was not worth a bell. */
+		link_pass(l, clock_mono_ns());
 		do
 			link_turn(l, -1, INT64_MAX);
 		while (!give_back(l));

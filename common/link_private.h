@@ -88,7 +88,7 @@ struct link {
 		bool no_memory;
 	} gone[256];
 	int gone_count;
-	uint64_t frames_come;
+	uint64_t frames_come; /* since the beginning, whatever became of them */
 	struct {
 		bool ready, stopping;       /* that was said */
 		int64_t ping_at, pinged_at; /* next, last */
@@ -123,7 +123,6 @@ struct link_woken {
 };
 void link_quiet(struct port *p, int64_t now);                        /* a frame went out */
 void link_came(struct port *p, int frames, int window, int64_t now); /* frames have come */
-int link_ms_until(int64_t at); /* monotonic ns, INT64_MAX: never */
 int link_wait(struct link *l, int64_t until, int fd, struct link_woken *woken);
 
 /* --- link.c, for whoever holds the link: wait, until the deadline at most, and do what there is to do

@@ -17,19 +17,11 @@
 #include <string.h>
 #include <time.h>
 
+/* Frames of which two or more come in the quiet time are fetched together, an eighth of a window at most. */
 #define QUIET_NS 1000000
-#define HOT_NS \
-	(QUIET_NS / 2) /* frames of which two or more come in that time are fetched together, */
-#define HOT_SHARE 8    /* this part of a window at a time */
-#define FIXED 5        /* bell, stdin, stdout's reader, questions about keys, the stage's own */
-
-int link_ms_until(int64_t at)
-{
-	if (at == INT64_MAX)
-		return -1;
-	int64_t left = at - clock_mono_ns(), ms = (left + 999999) / 1000000;
-	return left <= 0 ? 0 : ms > INT32_MAX ? INT32_MAX : (int)ms;
-}
+#define HOT_NS (QUIET_NS / 2)
+#define HOT_SHARE 8
+#define FIXED 5 /* bell, stdin, stdout's reader, questions about keys, the stage's own */
 
 static int descriptor(void *socket)
 {

@@ -1,6 +1,5 @@
-/* Between the stage's thread and the link's: what each leaves for the other, and how it wakes it.
- * Either side sleeps in poll(2) on a descriptor of its own, so that both can wait for other things
- * too. Nothing here decides anything. */
+/* Between the stage and the link: what each leaves for the other, and how two threads wake each other over
+ * it, by a descriptor each, so that both can wait for other things too. Nothing here decides anything. */
 #ifndef COMMON_MAILBOX_H
 #define COMMON_MAILBOX_H
 
@@ -93,7 +92,7 @@ void mailbox_broke(struct mailbox *m, int code, const char *text);
 void mailbox_wake_stage(struct mailbox *m);
 
 /* Leave a command for the link (lock held). -1: no memory. It is read at the latest when the stage
- * sleeps; link_ring has all that was left read now. */
+ * sleeps or has been away for a moment; link_ring has all that was left read now. */
 int mailbox_command(struct mailbox *m, const struct command *command);
 
 /* Wake the link's thread, once until it looks (lock held); ring either bell. */

@@ -1,4 +1,4 @@
-/* What all stages share, on the stage's own thread. The link's thread is on the other side of the
+/* What all stages share, on the stage's own thread. The link, whoever runs it, is on the other side of the
  * mailbox. */
 #include "common/stage_private.h"
 
@@ -15,7 +15,6 @@
 
 #define SECOND 1000000000
 
-/* Tell once why it cannot go on; -1. */
 int stage_broken(struct stage *s, const struct err *why)
 {
 	if (!s->said)

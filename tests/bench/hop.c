@@ -321,12 +321,11 @@ static bool make_keys(const char *program)
 
 int main(int argc, char **argv)
 {
+	/* So many frames that the start of a process is nothing beside them. */
 	static const struct {
 		size_t bytes;
 		int frames;
-	} sizes[] = { { 150000, 12000 },
-		      { 600000, 4000 },
-		      { 6000000, 400 } }; /* beside them the start is nothing */
+	} sizes[] = { { 150000, 12000 }, { 600000, 4000 }, { 6000000, 400 } };
 	const char *only = "", *keygen = NULL;
 	double scale = 1;
 	int rounds = 5, side = -1;
