@@ -1,11 +1,12 @@
 /* Who runs the link. A stage that waits for frames runs it in its own thread, so that a frame costs
  * one wake-up and not two. While the stage works, the link's thread does: it takes over once the stage
  * has been away for a moment, told by an alarm that is set at most once in that time and that nobody
- * takes back. When the stage comes back it asks for the link and gets it at once.
+ * takes back. An alarm for nothing, the stage being back, makes the next one later. When the stage comes
+ * back it asks for the link and gets it at once.
  *
  * Whoever holds the link has the sockets and the core to himself; it passes from hand to hand under the
- * mailbox's lock, which is the fence that ZeroMQ asks for. That the link lies there and nobody holds
- * it never lasts longer than AWAY_NS: then the alarm is set. */
+ * mailbox's lock, which is the fence that ZeroMQ asks for. While the link lies there and nobody holds it
+ * the alarm is set. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -14,8 +15,11 @@
 
 #include "common/link_private.h"
 
-#define AWAY_NS 2000000 /* heartbeats and acknowledgements may be late by so much */
-#define LOOK_NS 500000  /* a stage that never waits looks so often at what has come */
+/* Heartbeats and acknowledgements may be late by so much; by the most once, after a time in which the stage never
+ * stayed away. */
+#define AWAY_NS 2000000
+#define AWAY_MOST_NS 16000000
+#define LOOK_NS 500000 /* a stage that never waits looks so often at what has come */
 
 /* --- the alarm (lock of the mailbox) ------------------------------------------------------------ */
 
@@ -27,8 +31,14 @@ static void set_alarm(struct link *l, int64_t in_ns)
 	timerfd_settime(l->hold.alarm_fd, 0, &at, NULL);
 }
 
+static bool is_away(const struct link *l)
+{
+	return l->hold.by == HELD_BY_NOBODY && clock_mono_ns() - l->hold.left_at >= AWAY_NS;
+}
+
 int link_hold_open(struct link *l, struct err *e)
 {
+	l->hold.alarm_ns = AWAY_NS;
 	l->hold.alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	if (l->hold.alarm_fd >= 0)
 		return 0;
@@ -47,7 +57,7 @@ static void let_go(struct link *l)
 	l->hold.by = HELD_BY_NOBODY;
 	l->hold.left_at = clock_mono_ns();
 	if (!l->hold.alarm_set)
-		set_alarm(l, AWAY_NS);
+		set_alarm(l, l->hold.alarm_ns);
 }
 
 /* --- the stage's thread ------------------------------------------------------------------------- */
@@ -151,24 +161,23 @@ static bool take_over(struct link *l)
 	uint64_t times;
 
 	pthread_mutex_lock(&m->lock);
-	for (;;) {
-		int64_t away = clock_mono_ns() - l->hold.left_at;
-		if (l->stop)
-			break;
-		if (l->hold.by == HELD_BY_NOBODY && away >= AWAY_NS) {
-			l->hold.by = HELD_BY_THREAD;
-			break;
-		}
-		if (l->hold.by == HELD_BY_NOBODY)
-			set_alarm(l, AWAY_NS - away);
+	while (!l->stop && !is_away(l)) {
+		if (l->hold.by == HELD_BY_NOBODY && !l->hold.alarm_set)
+			set_alarm(l, l->hold.alarm_ns);
 		pthread_mutex_unlock(&m->lock);
 		if (read(l->hold.alarm_fd, &times, sizeof times) < 0) {
 			/* Interrupted: it looks again. */
 		}
 		pthread_mutex_lock(&m->lock);
 		l->hold.alarm_set = false;
+		if (l->hold.alarm_ns < AWAY_MOST_NS)
+			l->hold.alarm_ns *= 2;
 	}
 	bool goes_on = !l->stop;
+	if (goes_on) {
+		l->hold.by = HELD_BY_THREAD;
+		l->hold.alarm_ns = AWAY_NS;
+	}
 	pthread_mutex_unlock(&m->lock);
 	return goes_on;
 }

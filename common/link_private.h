@@ -74,6 +74,7 @@ struct link {
 		bool asked;        /* the stage waits for the thread to let go */
 		bool alarm_set;    /* and has not rung */
 		int alarm_fd;      /* wakes the thread */
+		int64_t alarm_ns;  /* so long after the link was let go */
 		int64_t left_at;   /* when it was let go */
 		int64_t looked_at; /* the holder's: when it last looked at the sockets */
 	} hold;
