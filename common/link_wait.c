@@ -9,7 +9,7 @@
  * Whoever is woken for each message pays more for waking than for the message. While frames go out one after
  * the other, what comes back, acknowledgements and words on what was begun, wakes nobody by itself as long as
  * there is credit; and frames that come hot on each other's heels are fetched together, as network cards have
- * theirs fetched (interrupt moderation): once in a millisecond at most, and long before the window is full. */
+ * theirs fetched (interrupt moderation): once in two milliseconds at most, and long before the window is full. */
 #include "common/link_socket.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include <time.h>
 
 /* Frames of which two or more come in the quiet time are fetched together, an eighth of a window at most. */
-#define QUIET_NS 1000000
+#define QUIET_NS 2000000
 #define HOT_NS (QUIET_NS / 2)
 #define HOT_SHARE 8
 #define FIXED 5 /* bell, stdin, stdout's reader, questions about keys, the stage's own */
