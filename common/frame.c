@@ -1,9 +1,16 @@
 #include "common/frame.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/* Idle frames are kept: they are larger than what malloc has at hand, and come and go with each picture. */
+#define POOL_COUNT 64
+static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct frame *pool[POOL_COUNT];
+static int pool_count;
 
 static const struct {
 	const char *name;
@@ -38,8 +45,14 @@ int dtype_parse(enum dtype *t, const char *name)
 
 struct frame *frame_new(void)
 {
-	struct frame *f = malloc(sizeof *f);
+	struct frame *f = NULL;
 
+	pthread_mutex_lock(&pool_lock);
+	if (pool_count > 0)
+		f = pool[--pool_count];
+	pthread_mutex_unlock(&pool_lock);
+	if (!f)
+		f = malloc(sizeof *f);
 	if (!f)
 		return NULL;
 	memset(f, 0, offsetof(struct frame, meta));
@@ -49,10 +62,19 @@ struct frame *frame_new(void)
 
 void frame_free(struct frame **f)
 {
-	if (*f)
-		buffer_unref(&(*f)->payload);
-	free(*f);
+	struct frame *gone = *f;
+
 	*f = NULL;
+	if (!gone)
+		return;
+	buffer_unref(&gone->payload);
+	pthread_mutex_lock(&pool_lock);
+	if (pool_count < POOL_COUNT) {
+		pool[pool_count++] = gone;
+		gone = NULL;
+	}
+	pthread_mutex_unlock(&pool_lock);
+	free(gone);
 }
 
 int frame_bytes(const struct frame *f, size_t *bytes, struct err *e)
