@@ -15,8 +15,8 @@
 
 #include "common/link_private.h"
 
-/* Heartbeats and acknowledgements may be late by so much; by the most once, after a time in which the stage never
- * stayed away. */
+/* Heartbeats and acknowledgements may be late by so much; once, after a time in which the stage never stayed away,
+ * by both together. */
 #define AWAY_NS 2000000
 #define AWAY_MOST_NS 16000000
 #define LOOK_NS 500000 /* a stage that never waits looks so often at what has come */
