@@ -93,6 +93,8 @@ poison() {
 	holds
 }
 
+both_there() { [ "$(grep -c 'upstream relay .* is there' log/SINK)" -eq 2 ]; }
+
 @test "a worker killed at the end comes back when all before it have gone: it ends at once, and so does the line" {
 	injected "SIGKILL of one of two workers that have nothing left to do, then the end; it is started again"
 	local i
@@ -103,6 +105,8 @@ poison() {
 	with stage relay W2
 	stage SOURCE sh -c 'exec "$@" <stream' sh capture - --name cam --out "$tensors"
 	exec 7>stream
+	# Who comes to the sink after the loss would be taken for the one that takes the lost one's place.
+	wait_until 40 both_there
 	for ((i = 0; i < frames; i++)); do printf 'P5 2 2 255\nabcd' >&7; done
 	wait_until 40 have_lines $frames
 	kill9 "$W2"
