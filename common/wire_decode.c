@@ -181,10 +181,16 @@ static int get_status(const msgpack_object *o, struct message *m, struct err *e)
 	return 0;
 }
 
+static int get_wants(const msgpack_object *o, void *at, struct err *e)
+{
+	struct section wants = { wire_wants_rows, at, 0, 0, { 0, 0 } };
+
+	return get_map(o, &wants, 1, MESSAGE_UNKNOWN, e);
+}
+
 static int get_value(const msgpack_object *o, const struct wire_row *r, void *base, struct err *e)
 {
 	void *at = (char *)base + r->offset;
-	struct section wants = { wire_wants_rows, at, 0, 0, { 0, 0 } };
 	struct message *m = base;
 
 	switch (r->type) {
@@ -207,7 +213,7 @@ static int get_value(const msgpack_object *o, const struct wire_row *r, void *ba
 	case WIRE_KIND: /* it was read first: it says which keys there are */
 		return 0;
 	case WIRE_WANTS:
-		return get_map(o, &wants, 1, MESSAGE_UNKNOWN, e);
+		return get_wants(o, at, e);
 	case WIRE_STATUS:
 		return get_status(o, m, e);
 	case WIRE_SIZE:
@@ -221,7 +227,7 @@ static int get_value(const msgpack_object *o, const struct wire_row *r, void *ba
 static const struct wire_row *find_in(struct section *s, uint64_t rows, const msgpack_object *key)
 {
 	for (int i; (i = wire_set_next(&rows)) >= 0;)
-		if (wire_is_text(key, s->rows[i].key)) {
+		if (wire_is_text(key, s->rows[i].key, s->rows[i].key_size)) {
 			s->left = s->set.rows & (~(uint64_t)1 << i);
 			return &s->rows[i];
 		}
@@ -287,9 +293,11 @@ static int get_map(const msgpack_object *o, struct section *sections, int count,
 static int lookup(const msgpack_object *header, const char *key, const msgpack_object **value,
 		  struct err *e)
 {
+	size_t size = strlen(key);
+
 	*value = NULL;
 	for (uint32_t i = 0; i < header->via.map.size; i++) {
-		if (!wire_is_text(&header->via.map.ptr[i].key, key))
+		if (!wire_is_text(&header->via.map.ptr[i].key, key, size))
 			continue;
 		if (*value)
 			return err_set(e, "'%s' twice", key);

@@ -1,16 +1,7 @@
 /* Single values out of msgpack-c, each within its bounds or refused in words. */
 #include "common/wire_get.h"
 
-#include <string.h>
-
 #include "common/wire_table.h"
-
-bool wire_is_text(const msgpack_object *o, const char *text)
-{
-	return o->type == MSGPACK_OBJECT_STR && o->via.str.size > 0 &&
-	       o->via.str.ptr[0] == text[0] && o->via.str.size == strlen(text) &&
-	       memcmp(o->via.str.ptr, text, o->via.str.size) == 0;
-}
 
 int wire_get_uint(const msgpack_object *o, uint64_t least, uint64_t most, uint64_t *value,
 		  struct err *e)
@@ -70,7 +61,7 @@ int wire_get_word(const msgpack_object *o, const char *const *words, int other, 
 	if (o->type != MSGPACK_OBJECT_STR)
 		return err_set(e, "not text");
 	for (uint64_t i = 0; words[i]; i++)
-		if (words[i][0] && wire_is_text(o, words[i])) {
+		if (words[i][0] && wire_is_text(o, words[i], strlen(words[i]))) {
 			*value = i;
 			return 0;
 		}

@@ -4,10 +4,15 @@
 #define COMMON_WIRE_GET_H
 
 #include <msgpack.h>
+#include <string.h>
 
 #include "common/err.h"
 
-bool wire_is_text(const msgpack_object *o, const char *text);
+static inline bool wire_is_text(const msgpack_object *o, const char *text, size_t size)
+{
+	return o->type == MSGPACK_OBJECT_STR && o->via.str.size == size &&
+	       memcmp(o->via.str.ptr, text, size) == 0;
+}
 
 int wire_get_uint(const msgpack_object *o, uint64_t least, uint64_t most, uint64_t *value,
 		  struct err *e);

@@ -25,6 +25,7 @@ enum wire_type {
 
 struct wire_row {
 	const char *key; /* NULL ends a table */
+	size_t key_size;
 	enum wire_type type;
 	bool required;  /* others are left out when they are 0, false or "" */
 	uint32_t kinds; /* bit per message_kind */
@@ -51,7 +52,16 @@ struct wire_set {
 	uint64_t rows, required;
 };
 struct wire_set wire_set_of(const struct wire_row *rows, enum message_kind kind);
-int wire_set_next(uint64_t *set); /* the lowest, taken out; -1: none is left */
+
+/* The lowest, taken out; -1: none is left. */
+static inline int wire_set_next(uint64_t *set)
+{
+	if (*set == 0)
+		return -1;
+	int i = __builtin_ctzll(*set);
+	*set &= *set - 1;
+	return i;
+}
 
 int wire_row_count(const struct wire_row *r, const void *base); /* of a list: its items */
 

@@ -56,7 +56,7 @@ def keys(text, table):
     with open(table, encoding="utf-8") as source:
         code = source.read()
     kinds = re.search(r"wire_kinds\[\] = \{(.*?)\}", code, re.S).group(1)
-    words = re.findall(r'\{ "(\w+)",\s+WIRE_', code)
+    words = re.findall(r'\{ KEY\("(\w+)"\),\s+WIRE_', code)
     words += [word for block in re.findall(r"\[\] = \{(.*?)\}", code, re.S)
               for word in re.findall(r'"(\w+)"', block)]
     missing = {word for word in words if "`%s`" % word not in text}
