@@ -77,18 +77,20 @@ struct buffer *buffer_new(size_t size)
 	return b;
 }
 
-struct buffer *buffer_wrap(void *data, size_t size, void (*release)(void *hint), void *hint)
+struct buffer *buffer_wrap(size_t room, void (*release)(void *room))
 {
-	struct buffer *b = calloc(1, sizeof *b);
+	struct buffer *b = calloc(1, sizeof *b + room);
 
 	if (!b)
 		return NULL;
-	b->data = data;
-	b->size = size;
 	b->references = 1;
 	b->release = release;
-	b->hint = hint;
 	return b;
+}
+
+void *buffer_room(struct buffer *b)
+{
+	return b + 1;
 }
 
 struct buffer *buffer_ref(struct buffer *b)
@@ -106,7 +108,7 @@ void buffer_unref(struct buffer **b)
 	if (!gone || __atomic_sub_fetch(&gone->references, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	if (gone->release) {
-		gone->release(gone->hint);
+		gone->release(buffer_room(gone));
 		free(gone);
 	} else {
 		pool_give(gone);

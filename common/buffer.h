@@ -14,17 +14,17 @@ struct buffer {
 	/* what follows belongs to buffer.c */
 	size_t capacity;
 	int references;
-	void (*release)(void *hint);
-	void *hint;
+	void (*release)(void *room);
 	struct buffer *next;
 };
 
 /* size bytes, not cleared, one reference; NULL when memory is short. size 0 is fine. */
 struct buffer *buffer_new(size_t size);
 
-/* Bytes that somebody else holds: release(hint) is called with the last reference. NULL when memory
- * is short, and then release is not called. */
-struct buffer *buffer_wrap(void *data, size_t size, void (*release)(void *hint), void *hint);
+/* Bytes that somebody else holds, and room for what it holds them by: release(room) is called with the last
+ * reference. The caller sets data and size. NULL when memory is short. */
+struct buffer *buffer_wrap(size_t room, void (*release)(void *room));
+void *buffer_room(struct buffer *b);
 
 struct buffer *buffer_ref(struct buffer *b); /* NULL gives NULL */
 void buffer_unref(struct buffer **b);        /* leaves NULL; takes NULL inside */

@@ -237,10 +237,9 @@ int parts_send(void *socket, const struct route *to, const void *header, size_t 
 	return whole > 0 && sent == whole ? 0 : -1;
 }
 
-static void close_message(void *hint)
+static void close_message(void *message)
 {
-	zmq_msg_close(hint);
-	free(hint);
+	zmq_msg_close(message);
 }
 
 /* The payload as a buffer. Large ones stay where ZeroMQ has read them to; small ones may lie
@@ -257,13 +256,13 @@ struct buffer *payload_wrap(zmq_msg_t *part)
 		zmq_msg_close(part);
 		return b;
 	}
-	zmq_msg_t *kept = malloc(sizeof *kept);
-	if (kept) {
+	b = buffer_wrap(sizeof *part, close_message);
+	if (b) {
+		zmq_msg_t *kept = buffer_room(b);
 		zmq_msg_init(kept);
 		zmq_msg_move(kept, part);
-		b = buffer_wrap(zmq_msg_data(kept), size, close_message, kept);
-		if (!b)
-			close_message(kept);
+		b->data = zmq_msg_data(kept);
+		b->size = size;
 	}
 	zmq_msg_close(part);
 	return b;
