@@ -199,7 +199,9 @@ void frame_timed(struct frame *f, const char *stage, int64_t start_ns, int64_t d
 	if (f->time_count == FRAME_TIMES_MAX)
 		return;
 	struct frame_time *t = &f->time[f->time_count++];
-	snprintf(t->stage, sizeof t->stage, "%s", stage);
+	size_t n = strnlen(stage, sizeof t->stage - 1);
+	memcpy(t->stage, stage, n);
+	t->stage[n] = '\0';
 	t->start_ns = start_ns;
 	t->duration_ns = duration_ns;
 }
