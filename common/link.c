@@ -437,7 +437,7 @@ struct link *link_open(const struct link_setup *setup, struct mailbox *box, stru
 	l->box = box;
 	l->hold.alarm_fd = -1;
 	l->core = link_core_new(&setup->core, &actions, l);
-	l->context = zmq_ctx_new();
+	l->context = context_new();
 	if (!l->core || !l->context) {
 		err_code(e, EX_TEMPFAIL, "no memory for the link");
 		goto fail;

@@ -36,7 +36,7 @@ struct observer *observer_open(struct address *at, const char *name, struct curv
 	struct observer *o = calloc(1, sizeof *o);
 	char host[WIRE_NAME_MAX - 24] = "localhost", worker[WIRE_NAME_MAX];
 
-	if (!o || !(o->link.context = zmq_ctx_new())) {
+	if (!o || !(o->link.context = context_new())) {
 		free(o);
 		err_code(e, EX_TEMPFAIL, "no memory");
 		return NULL;
