@@ -12,9 +12,9 @@
 #define __has_feature(name) 0
 #endif
 #if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
-#define POOL_KEEPS 0
+#define POOL_KEEPS false
 #else
-#define POOL_KEEPS POOL_COUNT
+#define POOL_KEEPS true
 #endif
 #define POOL_COUNT 64
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -78,7 +78,7 @@ void frame_free(struct frame **f)
 		return;
 	buffer_unref(&gone->payload);
 	pthread_mutex_lock(&pool_lock);
-	if (pool_count < POOL_KEEPS) {
+	if (POOL_KEEPS && pool_count < POOL_COUNT) {
 		pool[pool_count++] = gone;
 		gone = NULL;
 	}
