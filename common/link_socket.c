@@ -254,8 +254,8 @@ static void close_message(void *message)
 	zmq_msg_close(message);
 }
 
-/* The payload as a buffer. Large ones stay where ZeroMQ has read them to; small ones may lie
- * anywhere in its read buffer, so they are copied to where numbers can be read from. Takes *part. */
+/* The payload as a buffer. Large ones stay where ZeroMQ has read them to; small ones are copied to where numbers
+ * can be read from: a library that copies nothing leaves them anywhere in what it read into. Takes *part. */
 struct buffer *payload_wrap(zmq_msg_t *part)
 {
 	size_t size = zmq_msg_size(part);
