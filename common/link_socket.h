@@ -6,6 +6,8 @@
 
 #include "common/link_private.h"
 
+void *context_new(void); /* ZeroMQ's, as the link needs it; NULL: no memory */
+
 /* Socket and monitor of a port; a bound one's address is locked first. On -1 socket_close is still
  * due. */
 int socket_open(struct link *l, struct port *p, struct err *e);
@@ -27,8 +29,6 @@ bool parts_receive(void *socket, struct parts *in); /* false: none there */
 
 /* A payload part as a buffer; takes *part. NULL: no memory. */
 struct buffer *payload_wrap(zmq_msg_t *part);
-
-void *context_new(void); /* ZeroMQ's, as the link needs it; NULL: no memory */
 
 /* Send a message, all of it or nothing: to whom (a ROUTER's; or NULL), its header, its payload (or
  * NULL) as it lies in memory. 0, or -1 and errno; ENOMEM says nothing about who is there. */

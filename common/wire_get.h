@@ -8,6 +8,7 @@
 
 #include "common/err.h"
 
+/* Is it this text, of size bytes? Asked of each key of each header. */
 static inline bool wire_is_text(const msgpack_object *o, const char *text, size_t size)
 {
 	return o->type == MSGPACK_OBJECT_STR && o->via.str.size == size &&
